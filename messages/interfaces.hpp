@@ -1,0 +1,302 @@
+// Every typed actor handle, with one table per actor: who may say what to whom. Payloads are protobuf messages of
+// messages/*.proto. Every actor also answers ReadStatus with ActorStatus (left out of the tables).
+#pragma once
+
+#include <caf/typed_actor.hpp>
+
+#include "messages/codec.hpp"
+#include "messages/control.pb.h"
+#include "messages/dispatcher.pb.h"
+#include "messages/driver.pb.h"
+#include "messages/introspect.pb.h"
+#include "messages/logs.pb.h"
+#include "messages/raft.pb.h"
+#include "messages/storage.pb.h"
+#include "messages/store.pb.h"
+#include "messages/type_ids.hpp"
+
+namespace swarm {
+
+/// What every actor answers.
+using status_clause = caf::replies_to<ReadStatus>::with<ActorStatus>;
+
+/// STORAGE — owns this node's disk (LMDB). Detached: it blocks in fsync.       actors/storage
+/// | from    | message            | meaning                                            | reply    | errors         |
+/// |---------|--------------------|----------------------------------------------------|----------|----------------|
+/// | RAFT    | Append             | write entries and hard state, then sync            | Appended | storage_failed |
+/// | STORE   | SaveState          | applied state; goes with the next transaction      | –        | –              |
+/// | self    | flush              | everything queued so far becomes one transaction   | –        | –              |
+/// After an error it refuses everything and ends with errc::storage_failed: the node stops.
+using storage_actor = caf::typed_actor<
+  caf::replies_to<Append>::with<Appended>,
+  caf::reacts_to<SaveState>,
+  caf::reacts_to<flush_atom>,
+  status_clause>;
+
+/// LEADERSHIP LISTENER — whoever must know who leads (MANAGER).
+/// | from | message           | meaning                        | reply | errors |
+/// |------|-------------------|--------------------------------|-------|--------|
+/// | RAFT | LeadershipChanged | role, term or leader has changed | –   | –      |
+using leadership_listener = caf::typed_actor<caf::reacts_to<LeadershipChanged>>;
+
+/// PEERS — carries Raft messages to other managers (links).
+/// | from | message     | meaning                     | reply | errors |
+/// |------|-------------|-----------------------------|-------|--------|
+/// | RAFT | RaftMessage | deliver to raft id `to`, or lose it | – | –     |
+using raft_peers = caf::typed_actor<caf::reacts_to<RaftMessage>>;
+
+/// RAFT — agrees with the other managers on one log.                            actors/raft
+/// | from            | message            | meaning                                   | reply                 | errors |
+/// |-----------------|--------------------|-------------------------------------------|-----------------------|--------|
+/// | CONTROL, leader | Command            | replicate, commit, apply                  | CommandResult         | not_leader, commit_unknown, resource_exhausted, storage_failed |
+/// | CONTROL         | ReadIndex          | wait until reads reflect all acknowledged | ReadIndexReached      | not_leader |
+/// | peers           | RaftMessage        | from another manager                      | –                     | –      |
+/// | MANAGER         | TransferLeadership | hand over before stopping                 | LeadershipTransferred | not_leader |
+/// | self            | tick               | time has passed                           | –                     | –      |
+/// sends    : STORAGE ← Append · STORE ← ApplyEntries · listener ← LeadershipChanged · peers ← RaftMessage
+using raft_actor = caf::typed_actor<
+  caf::replies_to<Command>::with<CommandResult>,
+  caf::replies_to<ReadIndex>::with<ReadIndexReached>,
+  caf::reacts_to<RaftMessage>,
+  caf::replies_to<TransferLeadership>::with<LeadershipTransferred>,
+  caf::reacts_to<tick_atom>,
+  status_clause>;
+
+/// STORE SUBSCRIBER — gets every EventBatch after the snapshot that its subscription was answered with.
+/// | from  | message    | meaning                          | reply | errors |
+/// |-------|------------|----------------------------------|-------|--------|
+/// | STORE | EventBatch | what one applied entry changed   | –     | –      |
+using store_subscriber = caf::typed_actor<caf::reacts_to<EventBatch>>;
+
+/// STORE — the replicated state.                                                actors/store
+/// | from       | message                     | meaning                                  | reply          | errors |
+/// |------------|-----------------------------|------------------------------------------|----------------|--------|
+/// | RAFT       | ApplyEntries                | apply in log order, tell subscribers     | EntriesApplied | –      |
+/// | CONTROL    | ReadObjects                 | list, or find one by key                 | ObjectsRead    | not_found, invalid_argument |
+/// | any leader | subscribe, store_subscriber | snapshot now, events from here on        | StoreSnapshot  | –      |
+/// monitors : its subscribers (a dead one is forgotten)      sends: STORAGE ← SaveState
+using store_actor = caf::typed_actor<
+  caf::replies_to<ApplyEntries>::with<EntriesApplied>,
+  caf::replies_to<ReadObjects>::with<ObjectsRead>,
+  caf::replies_to<subscribe_atom, store_subscriber>::with<StoreSnapshot>,
+  status_clause>;
+
+/// CONTROL — validates operators' requests and proposes them.                   actors/control
+/// | from    | message        | meaning                                           | reply       | errors |
+/// |---------|----------------|---------------------------------------------------|-------------|--------|
+/// | GATEWAY | ControlRequest | create, update, remove; refusals are in Written   | Written     | deadline_exceeded, not_leader |
+/// | GATEWAY | ReadObjects    | linearizable read                                 | ObjectsRead | as STORE |
+/// | STORE   | EventBatch     | keeps its view for existence checks               | –           | –      |
+using control_actor = caf::typed_actor<
+  caf::replies_to<ControlRequest>::with<Written>,
+  caf::replies_to<ReadObjects>::with<ObjectsRead>,
+  caf::reacts_to<EventBatch>,
+  status_clause>;
+
+/// ORCHESTRATOR — one SERVICE actor per service; reaps history; enforces constraints.   actors/orchestrator
+/// | from  | message    | meaning                                 | reply | errors |
+/// |-------|------------|-----------------------------------------|-------|--------|
+/// | STORE | EventBatch | routed to the SERVICE actors it concerns | –    | –      |
+/// | self  | tick       | reaper and enforcer work through what is due | – | –     |
+using orchestrator_actor = caf::typed_actor<caf::reacts_to<EventBatch>, caf::reacts_to<tick_atom>, status_clause>;
+
+/// SERVICE — keeps one service at its desired state: slots, restarts, updates.   actors/orchestrator
+/// | from         | message    | meaning                                            | reply | errors |
+/// |--------------|------------|----------------------------------------------------|-------|--------|
+/// | ORCHESTRATOR | EventBatch | this service, its tasks, and nodes                 | –     | –      |
+/// | self         | tick       | a restart delay, update delay or monitor period ends | –   | –      |
+/// sends: RAFT ← Command
+using service_actor = caf::typed_actor<caf::reacts_to<EventBatch>, caf::reacts_to<tick_atom>, status_clause>;
+
+/// SCHEDULER — places pending tasks on nodes, or says why it cannot.            actors/scheduler
+/// | from  | message    | meaning                                    | reply | errors |
+/// |-------|------------|--------------------------------------------|-------|--------|
+/// | STORE | EventBatch | tasks, nodes, templates                    | –     | –      |
+/// | self  | tick       | try again what did not fit                 | –     | –      |
+/// sends: RAFT ← Command
+using scheduler_actor = caf::typed_actor<caf::reacts_to<EventBatch>, caf::reacts_to<tick_atom>, status_clause>;
+
+/// ALLOCATOR — gives services their ports (and, later, addresses).              actors/allocator
+/// | from  | message    | meaning                              | reply | errors |
+/// |-------|------------|--------------------------------------|-------|--------|
+/// | STORE | EventBatch | services and networks                | –     | –      |
+/// | self  | tick       | try again what did not fit           | –     | –      |
+/// sends: RAFT ← Command
+using allocator_actor = caf::typed_actor<caf::reacts_to<EventBatch>, caf::reacts_to<tick_atom>, status_clause>;
+
+/// AGENT INBOX — what a manager pushes to a node.
+/// | from       | message            | meaning                                  | reply | errors |
+/// |------------|--------------------|------------------------------------------|-------|--------|
+/// | DISPATCHER | Assignments        | what this node must run                  | –     | –      |
+/// | DISPATCHER | TaskStatusAccepted | committed: need not be sent again        | –     | –      |
+/// | DISPATCHER | SessionInvalid     | register again                           | –     | –      |
+using agent_inbox = caf::typed_actor<
+  caf::reacts_to<Assignments>, caf::reacts_to<TaskStatusAccepted>, caf::reacts_to<SessionInvalid>>;
+
+/// DISPATCHER — sessions of all nodes, one NODE actor each.                     actors/dispatcher
+/// | from  | message                   | meaning                               | reply          | errors |
+/// |-------|---------------------------|---------------------------------------|----------------|--------|
+/// | AGENT | RegisterNode, agent_inbox | a new session; ends the old one       | NodeRegistered | permission_denied, resource_exhausted |
+/// | AGENT | NodeHeartbeat             | alive                                 | –              | –      |
+/// | AGENT | UpdateNodeDescription     | the host has changed                  | –              | –      |
+/// | AGENT | UpdateTaskStatus          | observed states                       | –              | –      |
+/// | STORE | EventBatch                | routed to the NODE actors it concerns | –              | –      |
+/// | self  | tick                      | who has fallen silent; flush statuses | –              | –      |
+/// sends: RAFT ← Command · agent_inbox ← Assignments, TaskStatusAccepted, SessionInvalid
+using dispatcher_actor = caf::typed_actor<
+  caf::replies_to<RegisterNode, agent_inbox>::with<NodeRegistered>,
+  caf::reacts_to<NodeHeartbeat>,
+  caf::reacts_to<UpdateNodeDescription>,
+  caf::reacts_to<UpdateTaskStatus>,
+  caf::reacts_to<EventBatch>,
+  caf::reacts_to<tick_atom>,
+  status_clause>;
+
+/// NODE — one registered node as the leader sees it: its session and its assignment set.   actors/dispatcher
+/// | from       | message                     | meaning                                  | reply | errors |
+/// |------------|-----------------------------|------------------------------------------|-------|--------|
+/// | DISPATCHER | NodeRegistered, agent_inbox | a new session: send it everything        | –     | –      |
+/// | DISPATCHER | EventBatch                  | tasks of this node, templates, services, secrets, configs they use | – | – |
+/// | self       | flush                       | send what has gathered as one Assignments | –    | –      |
+using node_session_actor = caf::typed_actor<
+  caf::reacts_to<NodeRegistered, agent_inbox>, caf::reacts_to<EventBatch>, caf::reacts_to<flush_atom>, status_clause>;
+
+/// DRIVER LISTENER — hears what happens to containers (AGENT).
+/// | from   | message      | meaning                                    | reply | errors |
+/// |--------|--------------|--------------------------------------------|-------|--------|
+/// | DRIVER | TaskObserved | exited, health changed, removed by others  | –     | –      |
+/// | DRIVER | DriverHealth | the engine is away or back                 | –     | –      |
+using driver_listener = caf::typed_actor<caf::reacts_to<TaskObserved>, caf::reacts_to<DriverHealth>>;
+
+/// LOG SINK — receives log chunks; grants credit as it consumes them.
+/// | from          | message  | meaning        | reply | errors |
+/// |---------------|----------|----------------|-------|--------|
+/// | DRIVER, LOGS  | LogChunk | lines, or the end | –  | –      |
+using log_sink = caf::typed_actor<caf::reacts_to<LogChunk>>;
+
+/// DRIVER — runs tasks: docker, process or simulated.                            drivers/README.md
+/// | from  | message                    | meaning                                   | reply           | errors |
+/// |-------|----------------------------|-------------------------------------------|-----------------|--------|
+/// | AGENT | PrepareTask                | pull, create or adopt                     | TaskHandle      | invalid_argument, no_such_image, conflict, unavailable, deadline_exceeded |
+/// | AGENT | StartTask                  | start unless running                      | TaskHandle      | not_found, invalid_argument, unavailable, deadline_exceeded |
+/// | AGENT | StopTask                   | signal, grace, kill; answers when stopped | TaskHandle      | unavailable, deadline_exceeded |
+/// | AGENT | RemoveTask                 | container and its files; absent is fine   | TaskHandle      | unavailable, deadline_exceeded |
+/// | AGENT | InspectTask                | what is there                             | TaskHandle      | unavailable, deadline_exceeded |
+/// | AGENT | RecoverTasks               | everything of ours on this host           | RecoveredTasks  | unavailable, deadline_exceeded |
+/// | AGENT | FingerprintNode            | what this host offers                     | NodeFingerprint | –      |
+/// | AGENT | subscribe, driver_listener | tell me what happens                      | –               | –      |
+/// | AGENT | ReadTaskLogs, log_sink     | stream lines within the credit given      | –               | –      |
+/// | AGENT | LogCredit                  | that many bytes more may be sent          | –               | –      |
+/// | AGENT | CancelLogs                 | the reader is gone                        | –               | –      |
+using driver_actor = caf::typed_actor<
+  caf::replies_to<PrepareTask>::with<TaskHandle>,
+  caf::replies_to<StartTask>::with<TaskHandle>,
+  caf::replies_to<StopTask>::with<TaskHandle>,
+  caf::replies_to<RemoveTask>::with<TaskHandle>,
+  caf::replies_to<InspectTask>::with<TaskHandle>,
+  caf::replies_to<RecoverTasks>::with<RecoveredTasks>,
+  caf::replies_to<FingerprintNode>::with<NodeFingerprint>,
+  caf::reacts_to<subscribe_atom, driver_listener>,
+  caf::reacts_to<ReadTaskLogs, log_sink>,
+  caf::reacts_to<LogCredit>,
+  caf::reacts_to<CancelLogs>,
+  status_clause>;
+
+/// TASK — walks one task through its life cycle, one step at a time.             actors/agent
+/// | from  | message      | meaning                                | reply | errors |
+/// |-------|--------------|----------------------------------------|-------|--------|
+/// | AGENT | AssignedTask | desired state changed                  | –     | –      |
+/// | AGENT | TaskObserved | the driver saw something               | –     | –      |
+/// | AGENT | DriverHealth | the engine is away: wait; back: go on  | –     | –      |
+/// | AGENT | forget       | stop and remove, then end              | –     | –      |
+/// | self  | tick         | a retry or deadline is due             | –     | –      |
+/// sends: DRIVER ← Prepare/Start/Stop/Remove/InspectTask · AGENT ← UpdateTaskStatus
+using task_actor = caf::typed_actor<
+  caf::reacts_to<AssignedTask>,
+  caf::reacts_to<TaskObserved>,
+  caf::reacts_to<DriverHealth>,
+  caf::reacts_to<forget_atom>,
+  caf::reacts_to<tick_atom>,
+  status_clause>;
+
+/// AGENT — this host's worker: keeps its assignments running, with or without a manager.   actors/agent
+/// | from       | message                | meaning                                | reply | errors |
+/// |------------|------------------------|----------------------------------------|-------|--------|
+/// | DISPATCHER | Assignments            | what to run                            | –     | –      |
+/// | DISPATCHER | TaskStatusAccepted     | committed                              | –     | –      |
+/// | DISPATCHER | SessionInvalid         | register again                         | –     | –      |
+/// | DRIVER     | TaskObserved           | routed to its TASK                     | –     | –      |
+/// | DRIVER     | DriverHealth           | reported with heartbeats, told to TASKs | –    | –      |
+/// | TASK       | UpdateTaskStatus       | gathered, saved, sent on               | –     | –      |
+/// | MANAGER    | subscribe, dispatcher_actor | the dispatcher to register with   | –     | –      |
+/// | LOGS       | ReadTaskLogs, log_sink | passed on to the driver                | –     | –      |
+/// | LOGS       | LogCredit              | passed on to the driver                | –     | –      |
+/// | LOGS       | CancelLogs             | passed on to the driver                | –     | –      |
+/// | node_sup   | LeaveSwarm             | stop and remove every task, then end   | MembershipChanged | deadline_exceeded |
+/// | self       | tick                   | heartbeat, flush, register again       | –     | –      |
+using agent_actor = caf::typed_actor<
+  caf::reacts_to<Assignments>,
+  caf::reacts_to<TaskStatusAccepted>,
+  caf::reacts_to<SessionInvalid>,
+  caf::reacts_to<TaskObserved>,
+  caf::reacts_to<DriverHealth>,
+  caf::reacts_to<UpdateTaskStatus>,
+  caf::reacts_to<subscribe_atom, dispatcher_actor>,
+  caf::reacts_to<ReadTaskLogs, log_sink>,
+  caf::reacts_to<LogCredit>,
+  caf::reacts_to<CancelLogs>,
+  caf::replies_to<LeaveSwarm>::with<MembershipChanged>,
+  caf::reacts_to<tick_atom>,
+  status_clause>;
+
+/// LOGS — brings the log lines of many tasks to one reader.                      actors/logs
+/// | from    | message                 | meaning                                   | reply | errors |
+/// |---------|-------------------------|-------------------------------------------|-------|--------|
+/// | GATEWAY | SubscribeLogs, log_sink | start; ends with a chunk whose end is set | –     | –      |
+/// | GATEWAY | LogCredit               | the reader has consumed that many bytes   | –     | –      |
+/// | GATEWAY | CancelLogs              | the reader is gone                        | –     | –      |
+/// | AGENT   | LogChunk                | lines of one task                         | –     | –      |
+/// | STORE   | EventBatch              | tasks that appear or end                  | –     | –      |
+/// | self    | tick                    | a node's deadline has passed              | –     | –      |
+using logs_actor = caf::typed_actor<
+  caf::reacts_to<SubscribeLogs, log_sink>,
+  caf::reacts_to<LogCredit>,
+  caf::reacts_to<CancelLogs>,
+  caf::reacts_to<LogChunk>,
+  caf::reacts_to<EventBatch>,
+  caf::reacts_to<tick_atom>,
+  status_clause>;
+
+/// NODE ROOT — this host's membership; the door of GATEWAY to whatever part of the swarm runs here.   actors/node
+/// | from    | message                     | meaning                                 | reply             | errors |
+/// |---------|-----------------------------|-----------------------------------------|-------------------|--------|
+/// | GATEWAY | InitSwarm                   | make a swarm of this node               | MembershipChanged | –      |
+/// | GATEWAY | JoinSwarm                   | become a member of another's            | MembershipChanged | –      |
+/// | GATEWAY | LeaveSwarm                  | stop being a member, wipe local state   | MembershipChanged | –      |
+/// | GATEWAY | ReadLocalNode               | state for /info and /_ping              | LocalNode         | –      |
+/// | GATEWAY | ControlRequest              | delegated to CONTROL when there is one  | Written           | unavailable (texts of behaviour §2.2) |
+/// | GATEWAY | ReadObjects                 | likewise                                | ObjectsRead       | likewise |
+/// | GATEWAY | subscribe, store_subscriber | delegated to STORE                      | StoreSnapshot     | likewise |
+/// | GATEWAY | SubscribeLogs, log_sink     | delegated to LOGS                       | –                 | –      |
+/// | GATEWAY | LogCredit                   | delegated to LOGS                       | –                 | –      |
+/// | GATEWAY | CancelLogs                  | delegated to LOGS                       | –                 | –      |
+using node_root_actor = caf::typed_actor<
+  caf::replies_to<InitSwarm>::with<MembershipChanged>,
+  caf::replies_to<JoinSwarm>::with<MembershipChanged>,
+  caf::replies_to<LeaveSwarm>::with<MembershipChanged>,
+  caf::replies_to<ReadLocalNode>::with<LocalNode>,
+  caf::replies_to<ControlRequest>::with<Written>,
+  caf::replies_to<ReadObjects>::with<ObjectsRead>,
+  caf::replies_to<subscribe_atom, store_subscriber>::with<StoreSnapshot>,
+  caf::reacts_to<SubscribeLogs, log_sink>,
+  caf::reacts_to<LogCredit>,
+  caf::reacts_to<CancelLogs>,
+  status_clause>;
+
+/// INTROSPECT — answers the console: the actor tree of this host.                actors/introspect
+/// | from    | message  | meaning                                   | reply           | errors |
+/// |---------|----------|-------------------------------------------|-----------------|--------|
+/// | console | ReadTree | every actor under a label, with its status | SupervisionTree | –      |
+using introspect_actor = caf::typed_actor<caf::replies_to<ReadTree>::with<SupervisionTree>, status_clause>;
+
+} // namespace swarm
