@@ -1,6 +1,8 @@
 # How a folder becomes a library. Sources are found by glob; a folder without sources becomes an
 # interface library, so that dependants can name it before it has code.
 
+find_package(Sodium REQUIRED)
+
 function(swarm_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   if(ARG_SOURCES)
@@ -67,7 +69,7 @@ function(swarm_runtime)
     list(REMOVE_ITEM plain ${with_caf})
   endif()
   swarm_library(swarm_base SOURCES ${plain}
-    LINK swarm_messages LMDB::lmdb OpenSSL::SSL OpenSSL::Crypto Boost::headers spdlog::spdlog Threads::Threads)
+    LINK swarm_messages LMDB::lmdb Sodium::sodium OpenSSL::SSL OpenSSL::Crypto Boost::headers spdlog::spdlog Threads::Threads)
   swarm_library(swarm_runtime SOURCES ${with_caf} LINK swarm_base CAF::core)
   get_target_property(type swarm_runtime TYPE)
   if(NOT type STREQUAL "INTERFACE_LIBRARY")
