@@ -50,7 +50,7 @@ struct daemon_options {
   bool operator==(const daemon_options&) const = default;
 };
 
-/// One option as --print-config shows it. origin is "default", "--dev", "flag --x", "env SWARM_NODE_X" or "FILE:LINE".
+/// One option as --print-config shows it; printed together they are a valid configuration file. origin is "default", "--dev", "flag --x", "env SWARM_NODE_X" or "FILE:LINE".
 struct setting {
   std::string name;
   std::string text;
@@ -78,8 +78,10 @@ inline constexpr int exit_config = 78;             // EX_CONFIG of sysexits.h
 using parse_result = std::variant<parsed, stop_now>;
 
 /// Precedence: flag > environment > file (config file, then conf.d/*.toml beside it by name) > default.
-/// `environ` is a null-terminated list of NAME=value. Reads files; with --dev it makes the temporary folder.
-[[nodiscard]] parse_result parse_daemon_options(int argc, const char* const* argv, const char* const* environ);
+/// `environ` is a null-terminated list of NAME=value. Reads files; with --dev it makes the temporary folder, unless
+/// `previous` (the result in force, on SIGHUP) has one already.
+[[nodiscard]] parse_result parse_daemon_options(int argc, const char* const* argv, const char* const* environ,
+                                                const parsed* previous = nullptr);
 
 /// What --print-config prints.
 [[nodiscard]] std::string print_settings(const std::vector<setting>& settings);

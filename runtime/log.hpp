@@ -50,14 +50,14 @@ public:
   value(const secret&) : value{std::string_view{"***"}} {}              // NOLINT
   value(errc code) : value{swarm::to_string(code)} {}                   // NOLINT
   value(const failure& error);                                          // NOLINT
-  /// Anything with a to_string found by argument-dependent lookup: the ids of runtime/ids.hpp, enums.
+  /// Anything with a to_string found by argument-dependent lookup, such as our enums.
   template <class T>
     requires requires(const T& x) { { to_string(x) } -> std::convertible_to<std::string_view>; }
   value(const T& x) : value{std::string_view{to_string(x)}} {}          // NOLINT
-  /// Strong ids carry their text in value().
+  /// The ids of runtime/ids.hpp.
   template <class T>
-    requires requires(const T& x) { { x.value() } -> std::convertible_to<std::string_view>; }
-  value(const T& x) : value{std::string_view{x.value()}} {}             // NOLINT
+    requires requires(const T& x) { { x.str() } -> std::same_as<std::string>; }
+  value(const T& x) : value{x.str()} {}                                 // NOLINT
 
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] bool quoted() const { return quoted_; }
