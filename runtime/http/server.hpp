@@ -24,6 +24,7 @@ struct handle {
 struct pass_through {
   std::string socket_path;
   response_filter filter;
+  std::string target;         ///< sent to the upstream instead of the client's target; "" = as received
 };
 
 /// Answer now, without reading the body.

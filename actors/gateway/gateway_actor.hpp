@@ -1,0 +1,63 @@
+// GATEWAY's workers: each turns API requests into messages to NODE ROOT and the answers into HTTP.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "actors/gateway/route.hpp"
+#include "messages/interfaces.hpp"
+#include "runtime/http/client.hpp"
+#include "runtime/http/exchange.hpp"
+#include "runtime/observed.hpp"
+
+namespace swarm::gateway {
+
+/// One request on its way to a worker. The exchange may be answered from any thread.
+struct api_call {
+  std::shared_ptr<http::exchange> exchange;
+  std::shared_ptr<http::request> request;
+  route where;
+};
+
+/// What every worker shares. Filled before the first request, constant afterwards but for engine_minor.
+struct gateway_options {
+  std::string engine_socket;              ///< path; "" = this host runs without an engine
+  std::shared_ptr<http::client> engine;   ///< null without an engine
+  std::atomic<std::uint32_t> engine_minor{0}; ///< the engine's newest API 1.NN; 0 = not known yet
+  std::string host_info;                  ///< GET /info without an engine: a JSON object without Swarm
+  std::string version = "0.1.0";          ///< of swarm-node
+};
+using shared_options = std::shared_ptr<gateway_options>;
+
+/// GATEWAY WORKER — answers API requests; several of them share the load.        actors/gateway
+/// | from     | message  | meaning              | reply | errors |
+/// |----------|----------|----------------------|-------|--------|
+/// | I/O      | api_call | one request with its body | –  | –      |
+using gateway_worker = caf::typed_actor<caf::reacts_to<api_call>, status_clause>;
+
+struct gateway_state {
+  static inline const char* name = "gateway";
+  node_root_actor root;
+  shared_options options;
+  std::uint64_t requests = 0;
+  std::uint64_t refused = 0;
+};
+
+/// How long an answer from the swarm may take (Swarm's own swarmRequestTimeout).
+inline constexpr std::chrono::seconds request_deadline{20};
+
+gateway_worker::behavior_type gateway_worker_actor(observed_ptr<gateway_worker, gateway_state> self,
+                                                   node_root_actor root, shared_options options);
+
+/// Streams that outlive one answer have an actor of their own; it ends with its client.
+void spawn_log_session(caf::actor_system& system, node_root_actor root, api_call call, SubscribeLogs subscription,
+                       std::string service_id, bool raw);
+void spawn_event_session(caf::actor_system& system, node_root_actor root, shared_options options, api_call call);
+
+/// The fields that every answer carries.
+[[nodiscard]] http::headers common_headers(const char* content_type);
+
+} // namespace swarm::gateway
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::gateway::api_call)

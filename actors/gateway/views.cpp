@@ -1,0 +1,225 @@
+// Joins rows with what they name, and writes them as JSON.
+#include "actors/gateway/views.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+#include <set>
+
+#include "messages/api.pb.h"
+#include "messages/json_value.hpp"
+#include "messages/json_writer.hpp"
+#include "messages/service_defaults.hpp"
+#include "runtime/text.hpp"
+
+namespace swarm::gateway {
+
+namespace {
+
+using spec_texts = std::map<std::pair<std::string, std::uint64_t>, std::string>;
+
+spec_texts spec_texts_of(const ObjectsRead& read, api_minor api) {
+  spec_texts out;
+  for (const auto& t : read.templates())
+    out.emplace(std::pair{t.service_id(), t.spec_version()}, to_json(t.spec(), api));
+  return out;
+}
+
+// The state's name in the API: TASK_STATE_RUNNING -> "running".
+std::string state_text(TaskState state) {
+  auto name = TaskState_Name(state);
+  constexpr std::string_view prefix = "TASK_STATE_";
+  return text::to_lower(std::string_view{name}.substr(std::min(prefix.size(), name.size())));
+}
+
+// Field for field TaskView of api.proto, without building one: a list may hold 100,000.
+void write_task(json_writer& out, const Task& task, const spec_texts& specs, api_minor api) {
+  out.begin_object();
+  out.member("ID", task.id());
+  out.key("Version");
+  out.begin_object();
+  out.member("Index", static_cast<std::uint64_t>(task.meta().version().index()));
+  out.end_object();
+  out.key("CreatedAt");
+  out.time(task.meta().created_at());
+  out.key("UpdatedAt");
+  out.time(task.meta().updated_at());
+  out.key("Labels");
+  out.raw("{}");
+  out.key("Spec");
+  const auto spec = specs.find({task.service_id(), task.spec_version()});
+  out.raw(spec == specs.end() ? std::string_view{"{}"} : std::string_view{spec->second});
+  out.member("ServiceID", task.service_id());
+  if (task.slot() != 0)
+    out.member("Slot", static_cast<std::uint64_t>(task.slot()));
+  if (!task.node_id().empty())
+    out.member("NodeID", task.node_id());
+  out.key("Status");
+  to_json(task.status(), out, api);
+  out.member("DesiredState", state_text(task.desired_state()));
+  if (task.assigned_generic_resources_size() > 0) {
+    out.key("GenericResources");
+    out.begin_array();
+    for (const auto& resource : task.assigned_generic_resources()) {
+      out.raw(to_json(resource, api));
+    }
+    out.end_array();
+  }
+  if (task.has_job_iteration() && api.value >= 41) {
+    out.key("JobIteration");
+    out.begin_object();
+    out.member("Index", static_cast<std::uint64_t>(task.job_iteration()));
+    out.end_object();
+  }
+  if (api.value >= 42) {
+    out.key("Volumes");
+    out.null();
+  }
+  out.end_object();
+}
+
+struct allowed_filters {
+  ObjectKind kind;
+  std::vector<std::string_view> keys;
+};
+
+const std::vector<std::string_view>& keys_of(ObjectKind kind) {
+  static const std::vector<allowed_filters> table{
+    {OBJECT_KIND_SERVICE, {"id", "name", "label", "mode", "runtime"}},
+    {OBJECT_KIND_TASK, {"id", "name", "label", "service", "node", "desired-state", "_up-to-date", "runtime"}},
+    {OBJECT_KIND_NODE, {"id", "name", "label", "node.label", "role", "membership"}},
+    {OBJECT_KIND_SECRET, {"id", "name", "names", "label"}},
+    {OBJECT_KIND_CONFIG, {"id", "name", "names", "label"}},
+  };
+  static const std::vector<std::string_view> none;
+  for (const auto& row : table)
+    if (row.kind == kind)
+      return row.keys;
+  return none;
+}
+
+std::string_view state_text(LocalNodeState state) {
+  switch (state) {
+    case LOCAL_NODE_STATE_PENDING: return "pending";
+    case LOCAL_NODE_STATE_ACTIVE: return "active";
+    case LOCAL_NODE_STATE_ERROR: return "error";
+    case LOCAL_NODE_STATE_LOCKED: return "locked";
+    default: return "inactive";
+  }
+}
+
+} // namespace
+
+std::string tasks_json(const ObjectsRead& read, api_minor api) {
+  const auto specs = spec_texts_of(read, api);
+  std::string text;
+  text.reserve(static_cast<std::size_t>(read.tasks_size()) * 700 + 2);
+  json_writer out{text};
+  out.begin_array();
+  for (const auto& task : read.tasks())
+    write_task(out, task, specs, api);
+  out.end_array();
+  return text;
+}
+
+std::string task_json(const ObjectsRead& read, api_minor api) {
+  std::string text;
+  json_writer out{text};
+  write_task(out, read.tasks(0), spec_texts_of(read, api), api);
+  return text;
+}
+
+std::string services_json(const ObjectsRead& read, api_minor api) {
+  std::string text;
+  json_writer out{text};
+  out.begin_array();
+  for (const auto& service : read.services())
+    to_json(service, out, api);
+  out.end_array();
+  return text;
+}
+
+std::string service_json(const Service& service, bool insert_defaults, api_minor api) {
+  if (!insert_defaults)
+    return to_json(service, api);
+  auto filled = service;
+  apply_service_defaults(*filled.mutable_spec());
+  return to_json(filled, api);
+}
+
+Cluster cluster_view(const Cluster& cluster, bool with_tokens) {
+  auto out = cluster;
+  if (with_tokens)
+    *out.mutable_join_tokens() = cluster.root_ca().join_tokens();
+  else
+    out.clear_join_tokens();
+  out.clear_root_ca();
+  out.clear_unlock_key();
+  return out;
+}
+
+std::string swarm_info_json(const LocalNode& local, const ObjectsRead* cluster_and_nodes, api_minor api) {
+  SwarmInfo info;
+  info.set_node_id(local.node_id());
+  info.set_node_addr(local.node_addr());
+  info.set_local_node_state(std::string{state_text(local.state())});
+  info.set_control_available(local.control_available());
+  info.set_error(local.error());
+  for (const auto& peer : local.remote_managers()) {
+    auto& out = *info.add_remote_managers();
+    out.set_node_id(peer.node_id());
+    out.set_addr(peer.addr());
+  }
+  if (cluster_and_nodes != nullptr) {
+    info.set_nodes(static_cast<std::uint64_t>(cluster_and_nodes->nodes_size()));
+    const auto managers = std::count_if(cluster_and_nodes->nodes().begin(), cluster_and_nodes->nodes().end(),
+                                        [](const Node& n) { return n.has_manager_status(); });
+    info.set_managers(static_cast<std::uint64_t>(managers));
+    *info.mutable_cluster() = cluster_view(cluster_and_nodes->cluster(), false);
+    if (managers == 2)
+      info.add_warnings("WARNING: Running Swarm in a two-manager configuration. This configuration provides no fault"
+                        " tolerance, and poses a high risk to lose control over the cluster."
+                        " Refer to https://docs.docker.com/engine/swarm/admin_guide/ to configure the Swarm for fault-tolerance.");
+  }
+  return to_json(info, api);
+}
+
+std::string swarm_header(const LocalNode& local) {
+  std::string out{state_text(local.state())};
+  if (local.state() == LOCAL_NODE_STATE_ACTIVE)
+    out += local.control_available() ? "/manager" : "/worker";
+  return out;
+}
+
+failure check_filters(ObjectKind kind, std::string_view filters, api_minor api, ReadObjects& out) {
+  std::map<std::string, std::vector<std::string>> parsed;
+  if (auto f = parse_filters(filters, parsed); !f.ok())
+    return f;
+  const auto& allowed = keys_of(kind);
+  for (const auto& [key, values] : parsed) {
+    if (std::find(allowed.begin(), allowed.end(), key) == allowed.end())
+      return {errc::invalid_argument, (api.value >= 42 ? "invalid filter '" : "Invalid filter '") + key + "'"};
+    auto& filter = *out.add_filters();
+    filter.set_key(key);
+    for (const auto& value : values)
+      filter.add_values(value);
+  }
+  return {};
+}
+
+failure parse_version(std::string_view text, std::string_view object, std::uint64_t& out) {
+  const auto [rest, ec] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (ec == std::errc{} && rest == text.data() + text.size() && !text.empty())
+    return {};
+  const auto why = ec == std::errc::result_out_of_range ? "value out of range" : "invalid syntax";
+  return {errc::invalid_argument, "invalid " + std::string{object} + " version '" + std::string{text}
+                                    + "': strconv.ParseUint: parsing " + text::quoted(text) + ": " + why};
+}
+
+bool bool_value(std::string_view text) {
+  const auto s = text::to_lower(text::trim(text));
+  return !(s.empty() || s == "0" || s == "no" || s == "false" || s == "none");
+}
+
+} // namespace swarm::gateway
