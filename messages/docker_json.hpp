@@ -26,7 +26,7 @@ struct api_minor {
 /// RFC 3339. A whole text is expected: the caller has bounded its size and waited for its end.
 /// Fails with errc::invalid_argument and the text that Docker answers with status 400 (no "rpc error" prefix):
 /// an empty body, a syntax error, a wrong type, a number out of range, an unknown enum text. `out` is unspecified then.
-/// Fields marked internal are never read. What is given twice by a version gate (since/until) is skipped as unknown.
+/// Fields marked internal, and those that `api` does not know (since/until), are skipped like unknown ones.
 [[nodiscard]] failure from_json(std::string_view text, google::protobuf::Message& out, api_minor api,
                                 json_limits limits = {});
 

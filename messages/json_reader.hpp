@@ -18,6 +18,9 @@ struct json_limits {
 
 enum class json_kind : std::uint8_t { null, boolean, number, string, array, object };
 
+/// "object", "string"… as Go's errors call it.
+[[nodiscard]] std::string_view to_string(json_kind kind);
+
 /// A pull reader: look at kind(), then take that value. The first error stays, and every call after it is a harmless
 /// no-op that returns false, so that loops end by themselves and one check of error() at the end is enough.
 /// Strict JSON as Go has it: no comments, no trailing commas, no BOM; invalid UTF-8 and lone surrogates become U+FFFD.
@@ -29,39 +32,41 @@ public:
   /// The kind of the value that comes next; null when there is an error.
   [[nodiscard]] json_kind kind();
 
+  /// Each takes the next value; an error when it is of another kind.
   bool read_null();
   bool read_bool(bool& value);
   bool read_string(std::string& value);
   /// The digits as they stand in the text (valid by JSON's grammar, of any size).
   bool read_number(std::string_view& digits);
-  /// `while (enter_object(), next_key(k))`: enter once, then each next_key() must be followed by taking or skipping
-  /// one value. false: the end was read, or an error.
+
+  /// `if (in.enter_object()) while (in.next_key(key)) …take or skip one value…`. next_* is false at the end or on error.
   bool enter_object();
   bool next_key(std::string& key);
   bool enter_array();
   bool next_element();
   bool skip();
 
-  /// After the one value: complains when anything but blanks follows.
+  /// After the one value: an error when anything but blanks follows.
   bool finish();
-  /// No value at all: the text is empty or blank.
+  /// No value at all: what is left of the text is blank.
   [[nodiscard]] bool blank();
 
   [[nodiscard]] bool ok() const { return error_.ok(); }
   [[nodiscard]] const failure& error() const { return error_; }
-  /// Makes the reader fail with a text of the caller's.
-  bool fail(errc code, std::string message);
 
 private:
-  int peek();
+  bool fail(std::string message);
   bool bad(std::string_view where);
-  bool begin_value();
-  bool enter(char bracket);
-  bool next(char closing, std::string_view where, bool& first);
+  void skip_blanks();
+  [[nodiscard]] char peek() const { return pos_ < text_.size() ? text_[pos_] : '\0'; }
+  bool take(json_kind wanted);
+  bool enter(json_kind wanted);
+  bool leave();
+  bool next(char closing, std::string_view where);
   bool literal(std::string_view word);
+  bool quoted(std::string* value);
   bool escape(std::string& out);
   bool hex4(std::uint32_t& code);
-  bool copy_utf8(std::string& out);
   bool digits(std::string_view where);
 
   std::string_view text_;
