@@ -77,7 +77,8 @@ public:
   virtual void close_write() = 0;
 };
 
-/// Any thread may call; callbacks come on an I/O thread, also for immediate failures, and exactly once.
+/// Any thread may call; callbacks come on an I/O thread, also for immediate failures, and exactly once (after stop():
+/// at once, on the caller's thread). They must not block or throw.
 class client {
 public:
   client(io_threads& io, client_options options);
