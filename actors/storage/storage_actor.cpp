@@ -1,0 +1,226 @@
+// Queues requests, writes them together, answers, and looks after the file.
+#include "actors/storage/storage_actor.hpp"
+
+#include <chrono>
+
+#include "runtime/log.hpp"
+
+namespace swarm::storage {
+
+namespace {
+
+using self_ptr = observed_ptr<storage_actor, storage_state>;
+
+constexpr std::string_view actor_label = "storage";
+
+instant now(self_ptr self) { return instant{std::chrono::duration_cast<duration>(now_of(self))}; }
+
+void refuse_waiting(std::vector<storage_state::waiting>& waiting, const failure& why) {
+  for (auto& each : waiting)
+    if (each.promise.pending())
+      each.promise.deliver(to_error(why));
+  waiting.clear();
+}
+
+// After this the mailbox is closed: CAF answers whatever is in it, and all that comes later.
+void stop_for_good(self_ptr self, const failure& why) {
+  log::error(actor_label, "storage_failed", {{"error", why.message}});
+  refuse_waiting(self->state.queue, why);
+  self->quit(to_error(why));
+}
+
+void look_at_usage(self_ptr self) {
+  auto& st = self->state;
+  st.usage = st.disk->usage();
+  const bool pressure = st.usage.map_percent() >= st.opts.pressure_percent || st.usage.disk_free_bytes < st.opts.disk_reserve_bytes;
+  if (pressure != st.pressure) {
+    st.pressure = pressure;
+    log::write(pressure ? log::level::warn : log::level::info, actor_label, pressure ? "nearly_full" : "room_again",
+               {{"map_percent", st.usage.map_percent()}, {"disk_free_bytes", st.usage.disk_free_bytes}});
+  }
+  // A small file is all free list and tells nothing.
+  const bool bloat = st.usage.file_bytes > (256u << 20) && st.usage.file_bytes / st.usage.live_bytes >= st.opts.bloat_factor;
+  if (bloat && !st.bloat_told)
+    log::warn(actor_label, "file_much_larger_than_content",
+              {{"file_bytes", st.usage.file_bytes}, {"live_bytes", st.usage.live_bytes}});
+  st.bloat_told = bloat;
+}
+
+void count(storage_state& st, const commit_report& report, std::chrono::steady_clock::duration took) {
+  auto& c = st.counters;
+  ++c.commits;
+  c.entries += report.entries;
+  c.rows += report.rows;
+  c.bytes += report.bytes;
+  c.compacted += report.removed;
+  c.entries_per_commit_max = std::max<std::uint64_t>(c.entries_per_commit_max, report.entries);
+  st.commit_us.add(static_cast<std::uint64_t>(std::chrono::duration_cast<microseconds>(took).count()));
+}
+
+void wake_up(self_ptr self, wake how);
+
+// One transaction for everything queued; then, and only then, the answers. False when that was the end.
+bool write_queue(self_ptr self) {
+  auto& st = self->state;
+  auto batch = std::move(st.queue);
+  st.queue.clear();
+  st.core.taken();
+  std::vector<operation> operations;
+  operations.reserve(batch.size());
+  for (const auto& each : batch) {
+    if (const auto* const append = std::get_if<Append>(&each.request))
+      operations.emplace_back(append);
+    else
+      operations.emplace_back(&std::get<SaveState>(each.request));
+  }
+  try {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto report = st.disk->commit(operations);
+    count(st, report, std::chrono::steady_clock::now() - begin);
+    look_at_usage(self);
+    if (report.compaction_left)
+      wake_up(self, st.core.unfinished(now(self)));
+  } catch (const lmdb::storage_error& e) {
+    refuse_waiting(batch, e.as_failure());
+    stop_for_good(self, e.as_failure());
+    return false;
+  }
+  Appended done;
+  done.set_last_log_index(st.disk->at().last.log_index());
+  done.set_pressure(st.pressure);
+  for (auto& each : batch)
+    if (each.promise.pending())
+      each.promise.deliver(done);
+  return true;
+}
+
+void wake_up(self_ptr self, wake how) {
+  switch (how) {
+    case wake::none: return;
+    case wake::soon: self->send(self, flush_atom_v); return;
+    case wake::later: self->delayed_send(self, self->state.core.idle_delay(), flush_atom_v); return;
+    case wake::at_once: write_queue(self); return;
+  }
+}
+
+void scrub_slice(self_ptr self) {
+  auto& st = self->state;
+  if (st.scrub_from.table == 0 && st.scrub_from.last_key.empty()) { // between two passes
+    if (now(self) < st.scrub_at)
+      return;
+    st.scrub_at = now(self) + st.opts.scrub_period;
+  }
+  const auto report = st.disk->scrub(st.scrub_from, st.opts.scrub_slice_bytes);
+  st.counters.scrubbed_values += report.values;
+  st.counters.scrub_passes += report.finished ? 1 : 0;
+  if (report.damaged_count > 0)
+    throw lmdb::storage_error{0, "the scrub found damaged values: " + std::to_string(report.damaged_count) + ", first "
+                                   + report.damaged.front()};
+}
+
+void keep_house(self_ptr self) {
+  auto& st = self->state;
+  st.housekeeping_at = now(self) + st.opts.housekeeping_period;
+  self->delayed_send(self, st.opts.housekeeping_period, flush_atom_v);
+  try {
+    if (const auto dead = st.disk->check_readers(); dead > 0)
+      log::warn(actor_label, "dead_readers_cleared", {{"count", dead}});
+    scrub_slice(self);
+  } catch (const lmdb::storage_error& e) {
+    stop_for_good(self, e.as_failure());
+  }
+}
+
+void flush(self_ptr self) {
+  auto& st = self->state;
+  if (st.core.flush(now(self)) && !write_queue(self))
+    return;
+  st.core.check_invariants();
+  if (now(self) >= st.housekeeping_at)
+    keep_house(self);
+}
+
+void stop_in_order(self_ptr self, const caf::error& reason) {
+  auto& st = self->state;
+  if (!st.queue.empty() && !write_queue(self))
+    return;
+  try {
+    st.disk->mark_clean();
+    self->quit(reason);
+  } catch (const lmdb::storage_error& e) {
+    stop_for_good(self, e.as_failure());
+  }
+}
+
+ActorStatus status(self_ptr self, const ReadStatus& request) {
+  const auto& st = self->state;
+  const auto& c = st.counters;
+  const auto& at = st.disk->at();
+  auto out = self->base_status(request);
+  auto& facts = *out.mutable_facts();
+  const auto number = [&](const char* key, std::uint64_t value) { facts[key] = std::to_string(value); };
+  number("commits", c.commits);
+  number("appends", c.appends);
+  number("saves", c.saves);
+  number("entries", c.entries);
+  number("rows", c.rows);
+  number("bytes", c.bytes);
+  number("compacted", c.compacted);
+  number("entries_per_commit_x100", c.commits == 0 ? 0 : c.entries * 100 / c.commits);
+  number("entries_per_commit_max", c.entries_per_commit_max);
+  number("commit_us_p50", st.commit_us.percentile(50));
+  number("commit_us_p99", st.commit_us.percentile(99));
+  number("commit_us_max", st.commit_us.max());
+  number("first_log_index", at.compacted.log_index() + 1);
+  number("last_log_index", at.last.log_index());
+  number("applied_index", at.applied.log_index());
+  number("term", at.hard.term());
+  number("map_bytes", st.usage.map_bytes);
+  number("map_percent", st.usage.map_percent());
+  number("file_bytes", st.usage.file_bytes);
+  number("live_bytes", st.usage.live_bytes);
+  number("disk_free_bytes", st.usage.disk_free_bytes);
+  number("scrub_passes", c.scrub_passes);
+  number("scrubbed_values", c.scrubbed_values);
+  facts["pressure"] = st.pressure ? "true" : "false";
+  if (request.full())
+    out.set_state(st.core.dump());
+  return out;
+}
+
+} // namespace
+
+storage_actor::behavior_type storage_writer(self_ptr self, std::shared_ptr<disk> disk, storage_options opts) {
+  auto& st = self->state;
+  st.opts = opts;
+  st.disk = std::move(disk);
+  st.core = commit_core{opts.commit};
+  st.usage = st.disk->usage();
+  st.housekeeping_at = now(self) + opts.housekeeping_period;
+  st.scrub_at = now(self) + opts.scrub_period;
+  self->set_label(std::string{actor_label});
+  self->delayed_send(self, opts.housekeeping_period, flush_atom_v);
+  self->set_exit_handler([self](caf::exit_msg& msg) { stop_in_order(self, msg.reason); });
+  return {
+    [self](Append& request) -> caf::result<Appended> {
+      auto& st = self->state;
+      auto promise = self->make_response_promise<Appended>();
+      ++st.counters.appends;
+      const auto bytes = request.ByteSizeLong();
+      st.queue.push_back({std::move(request), promise});
+      wake_up(self, st.core.queued(now(self), true, bytes));
+      return promise;
+    },
+    [self](SaveState& request) {
+      auto& st = self->state;
+      ++st.counters.saves;
+      const auto bytes = request.ByteSizeLong();
+      st.queue.push_back({std::move(request), {}});
+      wake_up(self, st.core.queued(now(self), false, bytes));
+    },
+    [self](flush_atom) { flush(self); },
+    [self](const ReadStatus& request) { return status(self, request); },
+  };
+}
+
+} // namespace swarm::storage
