@@ -1,0 +1,136 @@
+// Objects as clients see them: tasks joined with their specs, the Swarm section, filters, versions.
+#include "actors/gateway/views.hpp"
+
+#include <gtest/gtest.h>
+
+#include "actors/gateway/api_error.hpp"
+#include "messages/api.pb.h"
+#include "messages/json_value.hpp"
+
+namespace swarm::gateway {
+namespace {
+
+json_value parsed(const std::string& text) {
+  json_value out;
+  const auto f = json_value::parse(text, out);
+  EXPECT_TRUE(f.ok()) << f.message << "\n" << text;
+  return out;
+}
+
+ObjectsRead two_tasks() {
+  ObjectsRead read;
+  auto& t = *read.add_templates();
+  t.set_service_id("svc");
+  t.set_spec_version(7);
+  t.mutable_spec()->mutable_container_spec()->set_image("busybox:latest");
+  for (int slot = 1; slot <= 2; ++slot) {
+    auto& task = *read.add_tasks();
+    task.set_id("task" + std::to_string(slot));
+    task.mutable_meta()->mutable_version()->set_index(11);
+    task.set_service_id("svc");
+    task.set_spec_version(7);
+    task.set_slot(static_cast<std::uint64_t>(slot));
+    task.mutable_status()->set_state(TASK_STATE_RUNNING);
+    task.mutable_status()->set_message("started");
+    task.set_desired_state(TASK_STATE_RUNNING);
+  }
+  read.mutable_tasks(0)->set_node_id("n1");
+  return read;
+}
+
+TEST(tasks_json, puts_the_spec_back_into_each_task) {
+  const auto list = parsed(tasks_json(two_tasks(), {50}));
+  ASSERT_EQ(list.items().size(), 2u);
+  const auto& task = list.items()[0];
+  EXPECT_EQ(task.find("ID")->as_string(), "task1");
+  EXPECT_EQ(task.find("Version")->find("Index")->as_integer(), 11);
+  EXPECT_EQ(task.find("Spec")->find("ContainerSpec")->find("Image")->as_string(), "busybox:latest");
+  EXPECT_EQ(task.find("Status")->find("State")->as_string(), "running");
+  EXPECT_EQ(task.find("DesiredState")->as_string(), "running");
+  EXPECT_TRUE(task.find("Labels")->is_object());
+  EXPECT_TRUE(task.find("Volumes")->is_null());
+  EXPECT_EQ(list.items()[1].find("NodeID"), nullptr); // not assigned yet
+}
+
+TEST(tasks_json, older_clients_do_not_see_newer_fields) {
+  EXPECT_EQ(parsed(tasks_json(two_tasks(), {41})).items()[0].find("Volumes"), nullptr);
+}
+
+TEST(service_json, shows_defaults_only_when_asked) {
+  Service service;
+  service.set_id("s");
+  service.mutable_spec()->mutable_task_template()->mutable_container_spec()->set_image("x");
+  EXPECT_EQ(parsed(service_json(service, false, {50})).find("Spec")->find("UpdateConfig"), nullptr);
+  const auto filled = parsed(service_json(service, true, {50}));
+  ASSERT_NE(filled.find("Spec")->find("UpdateConfig"), nullptr);
+  EXPECT_EQ(filled.find("Spec")->find("UpdateConfig")->find("Parallelism")->as_integer(), 1);
+}
+
+TEST(cluster_view, never_shows_keys_and_shows_tokens_only_when_asked) {
+  Cluster cluster;
+  cluster.mutable_root_ca()->mutable_join_tokens()->set_worker("SWMTKN-1-w");
+  cluster.mutable_root_ca()->set_private_key_pem("PRIVATE");
+  cluster.set_unlock_key("SWMKEY-1-x");
+  const auto open = to_json(cluster_view(cluster, true), {50});
+  EXPECT_NE(open.find("SWMTKN-1-w"), std::string::npos);
+  EXPECT_EQ(open.find("PRIVATE"), std::string::npos);
+  EXPECT_EQ(open.find("SWMKEY"), std::string::npos);
+  EXPECT_EQ(to_json(cluster_view(cluster, false), {50}).find("SWMTKN"), std::string::npos);
+}
+
+TEST(swarm_info, has_the_inactive_form_of_docker) {
+  EXPECT_EQ(swarm_info_json({}, nullptr, {50}),
+            R"({"NodeID":"","NodeAddr":"","LocalNodeState":"inactive","ControlAvailable":false,"Error":"","RemoteManagers":null})");
+}
+
+TEST(swarm_header, tells_role_and_state) {
+  LocalNode local;
+  EXPECT_EQ(swarm_header(local), "inactive");
+  local.set_state(LOCAL_NODE_STATE_ACTIVE);
+  EXPECT_EQ(swarm_header(local), "active/worker");
+  local.set_control_available(true);
+  EXPECT_EQ(swarm_header(local), "active/manager");
+}
+
+TEST(check_filters, unknown_keys_are_refused_in_the_words_of_the_version) {
+  ReadObjects out;
+  EXPECT_EQ(check_filters(OBJECT_KIND_SERVICE, R"({"bogus":{"1":true}})", {50}, out).message, "invalid filter 'bogus'");
+  EXPECT_EQ(check_filters(OBJECT_KIND_SERVICE, R"({"bogus":["1"]})", {41}, out).message, "Invalid filter 'bogus'");
+  EXPECT_TRUE(check_filters(OBJECT_KIND_TASK, R"({"_up-to-date":{"true":true},"service":["web"]})", {50}, out).ok());
+  EXPECT_EQ(out.filters_size(), 2);
+  EXPECT_FALSE(check_filters(OBJECT_KIND_TASK, "{", {50}, out).ok());
+}
+
+TEST(parse_version, speaks_like_strconv) {
+  std::uint64_t v = 0;
+  EXPECT_TRUE(parse_version("12", "service", v).ok());
+  EXPECT_EQ(v, 12u);
+  EXPECT_EQ(parse_version("", "service", v).message,
+            "invalid service version '': strconv.ParseUint: parsing \"\": invalid syntax");
+  EXPECT_EQ(parse_version("-1", "node", v).message,
+            "invalid node version '-1': strconv.ParseUint: parsing \"-1\": invalid syntax");
+  EXPECT_EQ(parse_version("99999999999999999999", "node", v).message,
+            "invalid node version '99999999999999999999': strconv.ParseUint: parsing \"99999999999999999999\": value out of range");
+}
+
+TEST(bool_value, everything_but_the_words_for_no_is_true) {
+  for (const auto* no : {"", "0", "no", "FALSE", "none", " false "})
+    EXPECT_FALSE(bool_value(no)) << no;
+  for (const auto* yes : {"1", "true", "yes", "x"})
+    EXPECT_TRUE(bool_value(yes)) << yes;
+}
+
+TEST(api_error, managers_errors_carry_grpcs_prefix_and_the_daemons_do_not) {
+  EXPECT_EQ(from_manager({errc::invalid_argument, "x"}).message, "rpc error: code = InvalidArgument desc = x");
+  EXPECT_EQ(from_manager({errc::invalid_argument, "x"}).status, 400);
+  EXPECT_EQ(from_manager({errc::out_of_sequence, "update out of sequence"}).message,
+            "rpc error: code = Unknown desc = update out of sequence");
+  EXPECT_EQ(from_manager({errc::out_of_sequence, ""}).status, 500);
+  EXPECT_EQ(from_manager({errc::not_found, "service x not found"}).message, "service x not found");
+  EXPECT_EQ(from_manager({errc::already_exists, "n"}).status, 409);
+  EXPECT_EQ(from_daemon({errc::unavailable, "t"}).status, 503);
+  EXPECT_EQ(from_daemon({errc::unimplemented, "t"}).status, 501);
+}
+
+} // namespace
+} // namespace swarm::gateway
