@@ -1,0 +1,87 @@
+// Applies one Command to the tables: all of it, or nothing.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "actors/store/store_core.hpp"
+#include "actors/store/tables.hpp"
+
+namespace swarm::store {
+
+/// Lives for one Command. First the actions on objects, each of which may refuse and then everything is undone; then those
+/// on tasks, which never refuse; then templates that nobody names any more are removed.
+class applier {
+public:
+  applier(tables& state, std::uint64_t log_index, Command& command);
+  [[nodiscard]] applied run();
+
+private:
+  [[nodiscard]] failure change_objects(StoreAction& action);
+  void change_tasks(StoreAction& action);
+
+  // apply_services.cpp
+  [[nodiscard]] failure put_service(PutService& put);
+  [[nodiscard]] failure create_service(Service& wanted);
+  [[nodiscard]] failure update_service(const std::shared_ptr<const Service>& old, PutService& put);
+  [[nodiscard]] failure remove_service(const std::string& id);
+  [[nodiscard]] failure update_service_state(UpdateServiceState& update);
+  [[nodiscard]] failure check_references(const ServiceSpec& spec) const;
+  [[nodiscard]] failure check_ports(const ServiceSpec& spec, const std::string& service_id) const;
+  void set_spec_version(Service& fresh, const Service* old);
+  void allocate(Service& fresh, const Endpoint& old) const;
+  void store_service(ChangeKind kind, Service fresh, const std::shared_ptr<const Service>& old, bool spec_changed);
+  void store_template(const Service& service);
+
+  // apply_objects.cpp
+  [[nodiscard]] failure put_node(PutNode& put);
+  [[nodiscard]] failure put_observed_node(Node& seen);
+  [[nodiscard]] failure remove_node(const RemoveObject& remove);
+  [[nodiscard]] failure put_secret(PutSecret& put);
+  [[nodiscard]] failure put_config(PutConfig& put);
+  [[nodiscard]] failure put_network(PutNetwork& put);
+  [[nodiscard]] failure put_cluster(PutCluster& put);
+  [[nodiscard]] failure remove_secret(const std::string& id);
+  [[nodiscard]] failure remove_config(const std::string& id);
+  [[nodiscard]] failure remove_network(const std::string& id);
+  void store_node(ChangeKind kind, Node fresh, const std::shared_ptr<const Node>& old);
+
+  // apply_tasks.cpp
+  void create_tasks(CreateTasks& create);
+  void update_tasks(UpdateTasks& update);
+  void remove_tasks(const RemoveTasks& remove);
+  void orphan_tasks_of(const std::string& node_id);
+  [[nodiscard]] bool change_task(row_index row, const TaskChange& change);
+  void tell_task(ChangeKind kind, Task&& task);
+  void drop_unused_templates();
+
+  void created(Meta& meta) const;
+  void updated(Meta& meta) const;
+  void write(TableWrite::Table table, const std::string& key, const google::protobuf::Message* value);
+
+  /// Puts or (null) removes an object in a way that undo() takes back.
+  template <class Table>
+  void exchange(Table& table, const std::string& id, typename Table::pointer object) {
+    auto old = table.exchange(id, std::move(object));
+    undo_.push_back([&table, id, old = std::move(old)] { table.exchange(id, old); });
+  }
+  void undo();
+
+  tables& state_;
+  const std::uint64_t index_;
+  Command& command_;
+  applied out_;
+  std::vector<std::function<void()>> undo_;
+  std::vector<std::string> removed_nodes_;
+  std::set<std::string> touched_services_; // whose templates may have become unused
+};
+
+[[nodiscard]] inline failure refuse(errc code, std::string text) { return {code, std::move(text)}; }
+[[nodiscard]] inline failure out_of_sequence() { return {errc::out_of_sequence, "update out of sequence"}; }
+
+/// The key of a template's row: id, then the version in 8 bytes, most significant first.
+[[nodiscard]] std::string template_row_key(const TaskTemplate& row);
+
+} // namespace swarm::store

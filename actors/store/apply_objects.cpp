@@ -1,0 +1,325 @@
+// Changes of nodes, secrets, configs, networks and the cluster.
+#include <algorithm>
+
+#include "actors/store/apply.hpp"
+
+namespace swarm::store {
+
+namespace {
+
+bool is_manager(const Node& node) { return node.spec().role() == NODE_ROLE_MANAGER; }
+
+/// Whether the Raft group would still have a quorum of reachable members without this node.
+bool can_lose(const object_table<Node>& nodes, const Node& leaving) {
+  if (!leaving.has_manager_status())
+    return true; // not a member
+  std::size_t members = 0;
+  std::size_t reachable = 0;
+  for (const auto& [id, node] : nodes.all()) {
+    if (!node->has_manager_status() || id == leaving.id())
+      continue;
+    ++members;
+    reachable += node->manager_status().reachability() == REACHABILITY_REACHABLE ? 1 : 0;
+  }
+  return reachable >= members / 2 + 1;
+}
+
+} // namespace
+
+// -- nodes -----------------------------------------------------------------------------------------------------------------
+
+void applier::store_node(ChangeKind kind, Node fresh, const std::shared_ptr<const Node>& old) {
+  const auto object = std::make_shared<const Node>(std::move(fresh));
+  exchange(state_.nodes, object->id(), object);
+  write(TableWrite::TABLE_NODE, object->id(), object.get());
+  auto& event = *out_.events.add_nodes();
+  event.set_kind(kind);
+  *event.mutable_node() = *object;
+  if (old)
+    *event.mutable_old() = *old;
+}
+
+failure applier::put_observed_node(Node& seen) {
+  const auto old = state_.nodes.find(seen.id());
+  if (!old) {
+    created(*seen.mutable_meta());
+    if (seen.spec().role() == NODE_ROLE_UNSPECIFIED)
+      seen.mutable_spec()->set_role(NODE_ROLE_WORKER);
+    if (seen.spec().availability() == NODE_AVAILABILITY_UNSPECIFIED)
+      seen.mutable_spec()->set_availability(NODE_AVAILABILITY_ACTIVE);
+    store_node(CHANGE_KIND_CREATED, std::move(seen), nullptr);
+    return {};
+  }
+  *seen.mutable_meta() = old->meta();
+  *seen.mutable_spec() = old->spec();
+  if (stable_bytes(seen) != stable_bytes(*old))
+    store_node(CHANGE_KIND_UPDATED, std::move(seen), old);
+  return {};
+}
+
+failure applier::put_node(PutNode& put) {
+  auto& wanted = *put.mutable_node();
+  if (wanted.id().empty())
+    return refuse(errc::invalid_argument, "a node needs an id");
+  if (put.observed_only())
+    return put_observed_node(wanted);
+  const auto old = state_.nodes.find(wanted.id());
+  if (!put.has_expected_version()) {
+    if (old)
+      return refuse(errc::already_exists, "node " + wanted.id() + " already exists");
+    created(*wanted.mutable_meta());
+    store_node(CHANGE_KIND_CREATED, std::move(wanted), nullptr);
+    return {};
+  }
+  if (!old)
+    return refuse(errc::not_found, "node " + wanted.id() + " not found");
+  if (is_manager(*old) && !is_manager(wanted)) {
+    const auto& all = state_.nodes.all();
+    if (std::count_if(all.begin(), all.end(), [](const auto& entry) { return is_manager(*entry.second); }) == 1)
+      return refuse(errc::failed_precondition, "attempting to demote the last manager of the swarm");
+    if (!can_lose(state_.nodes, *old))
+      return refuse(errc::failed_precondition,
+                    "can't remove member from the raft: this would result in a loss of quorum");
+  }
+  if (old->meta().version().index() != put.expected_version())
+    return out_of_sequence();
+  Node fresh = *old;
+  fresh.mutable_spec()->Swap(wanted.mutable_spec());
+  updated(*fresh.mutable_meta());
+  store_node(CHANGE_KIND_UPDATED, std::move(fresh), old);
+  return {};
+}
+
+failure applier::remove_node(const RemoveObject& remove) {
+  const auto old = state_.nodes.find(remove.id());
+  if (!old)
+    return refuse(errc::not_found, "node " + remove.id() + " not found");
+  if (is_manager(*old) || old->has_manager_status())
+    return refuse(errc::failed_precondition, "node " + remove.id()
+                                               + " is a cluster manager and is a member of the raft cluster. It must be "
+                                                 "demoted to worker before removal");
+  if (!remove.force() && old->status().state() == NODE_STATE_READY)
+    return refuse(errc::failed_precondition, "node " + remove.id() + " is not down and can't be removed");
+  exchange(state_.nodes, remove.id(), nullptr);
+  removed_nodes_.push_back(remove.id());
+  write(TableWrite::TABLE_NODE, remove.id(), nullptr);
+  auto& event = *out_.events.add_nodes();
+  event.set_kind(CHANGE_KIND_REMOVED);
+  *event.mutable_node() = *old;
+  return {};
+}
+
+// -- secrets and configs: alike but for their names ------------------------------------------------------------------------
+
+namespace {
+
+/// Keeps everything but the labels; false when the update asks for more.
+template <class Object>
+bool take_labels(Object& fresh, Object& wanted) {
+  if (wanted.spec().name() != fresh.spec().name()
+      || (!wanted.spec().data().empty() && wanted.spec().data() != fresh.spec().data()))
+    return false;
+  fresh.mutable_spec()->mutable_labels()->swap(*wanted.mutable_spec()->mutable_labels());
+  return true;
+}
+
+/// Names of the services whose current spec refers to a file, sorted.
+template <class Uses>
+std::vector<std::string> users_of(const named_table<Service>& services, Uses uses) {
+  std::vector<std::string> names;
+  for (const auto& [id, service] : services.all())
+    if (uses(service->spec().task_template().container_spec()))
+      names.push_back(service->spec().name());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+failure in_use(const char* kind, const std::string& name, const std::vector<std::string>& users) {
+  auto text = std::string{kind} + " '" + name + "' is in use by the following service" + (users.size() == 1 ? ": " : "s: ");
+  for (std::size_t i = 0; i < users.size(); ++i)
+    text += (i == 0 ? "" : ", ") + users[i];
+  return refuse(errc::invalid_argument, std::move(text));
+}
+
+/// The steps of put_secret and put_config: gives the object to store, or refuses.
+template <class Object, class Put>
+failure prepare_file(const named_table<Object>& table, Put& put, Object& wanted, const char* kind, Object& fresh) {
+  const std::string word{kind};
+  const auto old = table.find(wanted.id());
+  if (wanted.id().empty())
+    return refuse(errc::invalid_argument, "a " + word + " needs an id");
+  if (!put.has_expected_version()) {
+    if (old || table.find_by_name(wanted.spec().name()))
+      return refuse(errc::already_exists, word + " " + wanted.spec().name() + " already exists");
+    fresh.Swap(&wanted);
+    return {};
+  }
+  if (!old)
+    return refuse(errc::not_found, word + " " + wanted.id() + " not found");
+  fresh = *old;
+  if (!take_labels(fresh, wanted))
+    return refuse(errc::invalid_argument, "only updates to Labels are allowed");
+  if (old->meta().version().index() != put.expected_version())
+    return out_of_sequence();
+  return {};
+}
+
+} // namespace
+
+failure applier::put_secret(PutSecret& put) {
+  auto fresh = std::make_shared<Secret>();
+  if (auto bad = prepare_file(state_.secrets, put, *put.mutable_secret(), "secret", *fresh); !bad.ok())
+    return bad;
+  put.has_expected_version() ? updated(*fresh->mutable_meta()) : created(*fresh->mutable_meta());
+  exchange(state_.secrets, fresh->id(), fresh);
+  write(TableWrite::TABLE_SECRET, fresh->id(), fresh.get());
+  auto& event = *out_.events.add_secrets();
+  event.set_kind(put.has_expected_version() ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
+  *event.mutable_secret() = *fresh;
+  return {};
+}
+
+failure applier::put_config(PutConfig& put) {
+  auto fresh = std::make_shared<Config>();
+  if (auto bad = prepare_file(state_.configs, put, *put.mutable_config(), "config", *fresh); !bad.ok())
+    return bad;
+  put.has_expected_version() ? updated(*fresh->mutable_meta()) : created(*fresh->mutable_meta());
+  exchange(state_.configs, fresh->id(), fresh);
+  write(TableWrite::TABLE_CONFIG, fresh->id(), fresh.get());
+  auto& event = *out_.events.add_configs();
+  event.set_kind(put.has_expected_version() ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
+  *event.mutable_config() = *fresh;
+  return {};
+}
+
+failure applier::remove_secret(const std::string& id) {
+  const auto old = state_.secrets.find(id);
+  if (!old)
+    return refuse(errc::not_found, "secret " + id + " not found");
+  const auto users = users_of(state_.services, [&id](const ContainerSpec& c) {
+    return std::any_of(c.secrets().begin(), c.secrets().end(), [&id](const auto& r) { return r.secret_id() == id; });
+  });
+  if (!users.empty())
+    return in_use("secret", old->spec().name(), users);
+  exchange(state_.secrets, id, nullptr);
+  write(TableWrite::TABLE_SECRET, id, nullptr);
+  auto& event = *out_.events.add_secrets();
+  event.set_kind(CHANGE_KIND_REMOVED);
+  *event.mutable_secret() = *old;
+  return {};
+}
+
+failure applier::remove_config(const std::string& id) {
+  const auto old = state_.configs.find(id);
+  if (!old)
+    return refuse(errc::not_found, "config " + id + " not found");
+  const auto users = users_of(state_.services, [&id](const ContainerSpec& c) {
+    return std::any_of(c.configs().begin(), c.configs().end(), [&id](const auto& r) { return r.config_id() == id; });
+  });
+  if (!users.empty())
+    return in_use("config", old->spec().name(), users);
+  exchange(state_.configs, id, nullptr);
+  write(TableWrite::TABLE_CONFIG, id, nullptr);
+  auto& event = *out_.events.add_configs();
+  event.set_kind(CHANGE_KIND_REMOVED);
+  *event.mutable_config() = *old;
+  return {};
+}
+
+// -- networks --------------------------------------------------------------------------------------------------------------
+
+failure applier::put_network(PutNetwork& put) {
+  auto& wanted = *put.mutable_network();
+  if (wanted.id().empty())
+    return refuse(errc::invalid_argument, "a network needs an id");
+  const auto old = state_.networks.find(wanted.id());
+  if (!put.has_expected_version()) {
+    if (old || state_.networks.find_by_name(wanted.spec().name()))
+      return refuse(errc::conflict, "network with name " + wanted.spec().name() + " already exists");
+    if (wanted.spec().ingress())
+      for (const auto& [id, network] : state_.networks.all())
+        if (network->spec().ingress())
+          return refuse(errc::already_exists, "ingress network (" + id + ") is already present");
+    created(*wanted.mutable_meta());
+  } else {
+    if (!old)
+      return refuse(errc::not_found, "network " + wanted.id() + " not found");
+    if (wanted.spec().name() != old->spec().name())
+      return refuse(errc::unimplemented, "renaming networks is not supported");
+    if (old->meta().version().index() != put.expected_version())
+      return out_of_sequence();
+    *wanted.mutable_meta() = old->meta();
+    updated(*wanted.mutable_meta());
+  }
+  const auto fresh = std::make_shared<const Network>(std::move(wanted));
+  exchange(state_.networks, fresh->id(), fresh);
+  write(TableWrite::TABLE_NETWORK, fresh->id(), fresh.get());
+  auto& event = *out_.events.add_networks();
+  event.set_kind(old ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
+  *event.mutable_network() = *fresh;
+  return {};
+}
+
+failure applier::remove_network(const std::string& id) {
+  const auto old = state_.networks.find(id);
+  if (!old)
+    return refuse(errc::not_found, "network " + id + " not found");
+  const auto uses = [&id](const TaskSpec& spec) {
+    return std::any_of(spec.networks().begin(), spec.networks().end(), [&id](const auto& n) { return n.target() == id; });
+  };
+  for (const auto& [service_id, service] : state_.services.all()) {
+    if (uses(service->spec().task_template()))
+      return refuse(errc::failed_precondition, "network " + id + " is in use by service " + service_id);
+    const auto& ports = service->spec().endpoint_spec().ports();
+    if (old->spec().ingress()
+        && std::any_of(ports.begin(), ports.end(), [](const auto& p) { return p.publish_mode() != PUBLISH_MODE_HOST; }))
+      return refuse(errc::failed_precondition,
+                    "ingress network cannot be removed because service " + service_id + " depends on it");
+  }
+  // Tasks of removed services and of older specs: through the templates that only they hold.
+  for (const auto& [key, row] : state_.templates)
+    if (uses(row->spec()) && state_.tasks.count_of_version(key.service_id, key.spec_version) > 0) {
+      id128 first;
+      for (auto task = state_.tasks.first_of_service(key.service_id); task != no_row;
+           task = state_.tasks.at(task).service_next)
+        if (state_.tasks.at(task).spec_version == key.spec_version && (!first || state_.tasks.at(task).id < first))
+          first = state_.tasks.at(task).id;
+      return refuse(errc::failed_precondition, "network " + id + " is in use by task " + first.str());
+    }
+  exchange(state_.networks, id, nullptr);
+  write(TableWrite::TABLE_NETWORK, id, nullptr);
+  auto& event = *out_.events.add_networks();
+  event.set_kind(CHANGE_KIND_REMOVED);
+  *event.mutable_network() = *old;
+  return {};
+}
+
+// -- cluster ---------------------------------------------------------------------------------------------------------------
+
+failure applier::put_cluster(PutCluster& put) {
+  auto& wanted = *put.mutable_cluster();
+  const auto old = state_.cluster;
+  if (wanted.id().empty())
+    return refuse(errc::invalid_argument, "a cluster needs an id");
+  if (!put.has_expected_version()) {
+    if (old)
+      return refuse(errc::already_exists, "cluster " + old->id() + " already exists");
+    created(*wanted.mutable_meta());
+  } else {
+    if (!old || old->id() != wanted.id())
+      return refuse(errc::not_found, "cluster " + wanted.id() + " not found");
+    if (old->meta().version().index() != put.expected_version())
+      return out_of_sequence();
+    *wanted.mutable_meta() = old->meta();
+    updated(*wanted.mutable_meta());
+  }
+  state_.cluster = std::make_shared<const Cluster>(std::move(wanted));
+  undo_.push_back([this, old] { state_.cluster = old; });
+  write(TableWrite::TABLE_CLUSTER, state_.cluster->id(), state_.cluster.get());
+  auto& event = *out_.events.add_clusters();
+  event.set_kind(old ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
+  *event.mutable_cluster() = *state_.cluster;
+  return {};
+}
+
+} // namespace swarm::store

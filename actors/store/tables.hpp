@@ -1,0 +1,106 @@
+// Everything STORE holds, and how it is indexed. Only the files of this folder see it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "actors/store/port_book.hpp"
+#include "actors/store/task_table.hpp"
+#include "messages/objects.pb.h"
+
+namespace swarm::store {
+
+/// Objects of one kind by id, in the order of ids. An object is never changed, only replaced.
+template <class T>
+class object_table {
+public:
+  using pointer = std::shared_ptr<const T>;
+  using map = std::map<std::string, pointer, std::less<>>;
+
+  [[nodiscard]] pointer find(std::string_view id) const {
+    const auto it = by_id_.find(id);
+    return it == by_id_.end() ? nullptr : it->second;
+  }
+  /// Puts, replaces, or (null) removes; returns what was there.
+  pointer exchange(const std::string& id, pointer object) {
+    pointer old;
+    const auto it = by_id_.find(id);
+    if (it != by_id_.end())
+      old = it->second;
+    if (object == nullptr) {
+      if (it != by_id_.end())
+        by_id_.erase(it);
+    } else if (it != by_id_.end()) {
+      it->second = std::move(object);
+    } else {
+      by_id_.emplace(id, std::move(object));
+    }
+    return old;
+  }
+  [[nodiscard]] const map& all() const { return by_id_; }
+  [[nodiscard]] std::size_t size() const { return by_id_.size(); }
+
+private:
+  map by_id_;
+};
+
+/// The same with a name that only one of them has.
+template <class T>
+class named_table : public object_table<T> {
+public:
+  using typename object_table<T>::pointer;
+
+  pointer exchange(const std::string& id, pointer object) {
+    auto fresh = object;
+    auto old = object_table<T>::exchange(id, std::move(object));
+    if (old && (!fresh || fresh->spec().name() != old->spec().name()))
+      by_name_.erase(old->spec().name());
+    if (fresh)
+      by_name_.insert_or_assign(fresh->spec().name(), id);
+    return old;
+  }
+  [[nodiscard]] pointer find_by_name(std::string_view name) const {
+    const auto it = by_name_.find(name);
+    return it == by_name_.end() ? nullptr : this->find(it->second);
+  }
+  [[nodiscard]] std::size_t names() const { return by_name_.size(); }
+
+private:
+  std::map<std::string, std::string, std::less<>> by_name_;
+};
+
+/// Service id and spec version.
+struct template_key {
+  std::string service_id;
+  std::uint64_t spec_version = 0;
+  auto operator<=>(const template_key&) const = default;
+};
+
+struct tables {
+  named_table<Service> services;
+  object_table<Node> nodes;
+  named_table<Secret> secrets;
+  named_table<Config> configs;
+  named_table<Network> networks;
+  std::shared_ptr<const Cluster> cluster;
+  /// Kept while the service (now or one update ago) or any task names it; outlives the service.
+  std::map<template_key, std::shared_ptr<const TaskTemplate>> templates;
+  task_table tasks;
+  port_book ports;
+  std::uint64_t applied_index = 0;
+};
+
+/// Whether the service itself still needs that version of its template.
+[[nodiscard]] inline bool names_version(const Service* service, std::uint64_t spec_version) {
+  return service != nullptr && (service->spec_version() == spec_version
+                                || (service->has_previous_spec() && service->previous_spec_version() == spec_version));
+}
+
+/// Bytes that are equal when the messages are (maps sorted).
+[[nodiscard]] std::string stable_bytes(const google::protobuf::Message& message);
+
+} // namespace swarm::store
