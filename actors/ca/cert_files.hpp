@@ -1,0 +1,37 @@
+// A node's certificate, key and root on disk, under Swarm's names; certificate and key change together or not at all.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "actors/ca/certificates.hpp"
+
+namespace swarm::ca {
+
+namespace file {
+inline constexpr const char* certificate = "swarm-node.crt";
+inline constexpr const char* key = "swarm-node.key";
+inline constexpr const char* root = "swarm-root-ca.crt";
+} // namespace file
+
+/// Both are first complete and synced under temporary names, then renamed, the key before the certificate: at a crash in
+/// between, the certificate that belongs to the new key waits under its temporary name, and load_credentials finishes.
+[[nodiscard]] failure save_credentials(const std::filesystem::path& directory, const node_credentials& credentials);
+[[nodiscard]] failure save_root(const std::filesystem::path& directory, std::string_view root_pem);
+
+enum class load_status : std::uint8_t {
+  ok,
+  missing, ///< this node has no identity yet
+  unsafe,  ///< the key can be read by others
+  damaged, ///< unreadable, or certificate and key do not belong together
+};
+struct loaded_credentials {
+  load_status status = load_status::ok;
+  node_credentials credentials;
+  std::string root_pem;
+  std::string message;
+};
+[[nodiscard]] loaded_credentials load_credentials(const std::filesystem::path& directory);
+
+} // namespace swarm::ca
