@@ -5,7 +5,8 @@
 #   engine.sh stop NAME DIR            ends it with its containers and shims; nothing stays but DIR
 #   engine.sh kill NAME DIR            kill -9 of dockerd alone: containers and containerd go on
 #   engine.sh pause|resume NAME DIR    SIGSTOP / SIGCONT: an engine that hangs
-#   engine.sh image DIR [TAG]          imports a busybox image (default busybox:latest) that was made here
+#   engine.sh image DIR [TAG]          imports a busybox image (default busybox:latest) that was made here;
+#                                      with ENGINE_SOCK in the environment into the engine at that path
 #   engine.sh netns-add|netns-del NETNS
 #   engine.sh check NAME DIR [NETNS]   prints whatever is left of it; fails when there is something
 #
@@ -14,7 +15,7 @@ set -u
 
 say() { echo "engine.sh: $*" >&2; }
 alive() { [ -n "${1:-}" ] && kill -0 "$1" 2>/dev/null; }
-sock() { echo "$1/docker.sock"; }
+sock() { echo "${ENGINE_SOCK:-$1/docker.sock}"; }
 pid_of() { cat "$1/docker.pid" 2>/dev/null; }
 docker_at() { local dir=$1; shift; timeout "${T:-60}" docker -H "unix://$(sock "$dir")" "$@"; }
 
@@ -182,5 +183,5 @@ case "${1:-}" in
   resume) kill -CONT "$(pid_of "$3")" ;;
   netns-add) netns_add "$2" ;;
   netns-del) netns_del "$2" ;;
-  *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
