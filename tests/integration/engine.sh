@@ -7,6 +7,7 @@
 #   engine.sh pause|resume NAME DIR    SIGSTOP / SIGCONT: an engine that hangs
 #   engine.sh image DIR [TAG]          imports a busybox image (default busybox:latest) that was made here;
 #                                      with ENGINE_SOCK in the environment into the engine at that path
+#   engine.sh image-root ROOT          the same as a folder
 #   engine.sh netns-add|netns-del NETNS
 #   engine.sh check NAME DIR [NETNS]   prints whatever is left of it; fails when there is something
 #
@@ -132,25 +133,31 @@ static_busybox() {
   local dir=$1 found
   found=$(command -v busybox)
   if [ -n "$found" ] && ! ldd "$found" >/dev/null 2>&1; then echo "$found"; return 0; fi
-  if [ ! -x "$dir/busybox/bin/busybox" ]; then
-    mkdir -p "$dir/busybox"
-    (cd "$dir/busybox" && { apt-get download busybox-static || { apt-get update && apt-get download busybox-static; }; } &&
-      dpkg -x busybox-static_*.deb .) >"$dir/busybox/log" 2>&1 || { tail -n 3 "$dir/busybox/log" >&2; return 1; }
-  fi
-  echo "$dir/busybox/bin/busybox"
+  mkdir -p "$dir"
+  (cd "$dir" && { apt-get download busybox-static || { apt-get update && apt-get download busybox-static; }; } &&
+    dpkg -x busybox-static_*.deb .) >"$dir/log" 2>&1 || { tail -n 3 "$dir/log" >&2; return 1; }
+  echo "$dir/bin/busybox"
 }
 
-image() {
-  local dir=$1 tag=${2:-busybox:latest} busybox root applet
-  docker_at "$dir" image inspect "$tag" >/dev/null 2>&1 && return 0
-  busybox=$(static_busybox "$dir") || { say "no static busybox to make an image from"; return 1; }
-  root=$(mktemp -d "$dir/image.XXXXXX")
-  mkdir -p "$root"/{bin,etc,tmp,root,www}
+# A root file system of busybox alone, in folder ROOT.
+image_root() {
+  local root=$1 busybox applet
+  busybox=$(static_busybox "$root.busybox") || { say "no static busybox to make an image from"; return 1; }
+  mkdir -p "$root"/{bin,etc,tmp,root,www,proc,dev,sys}
   cp "$busybox" "$root/bin/busybox"
   for applet in $("$busybox" --list); do [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"; done
   echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
   echo 'root:x:0:' >"$root/etc/group"
   echo 'made by swarm-node' >"$root/www/index.html"
+  rm -rf "$root.busybox"
+}
+
+image() {
+  local dir=$1 tag=${2:-busybox:latest} root
+  docker_at "$dir" image inspect "$tag" >/dev/null 2>&1 && return 0
+  mkdir -p "$dir"
+  root=$(mktemp -d "$dir/image.XXXXXX")
+  image_root "$root" || return 1
   tar -C "$root" -c . | docker_at "$dir" import -c 'CMD ["sh"]' -c 'ENV PATH=/bin' - "$tag" >/dev/null
   local result=$?
   rm -rf "$root"
@@ -181,7 +188,8 @@ case "${1:-}" in
   kill) kill -9 "$(pid_of "$3")" ;;
   pause) kill -STOP "$(pid_of "$3")" ;;
   resume) kill -CONT "$(pid_of "$3")" ;;
+  image-root) image_root "$2" ;;
   netns-add) netns_add "$2" ;;
   netns-del) netns_del "$2" ;;
-  *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
