@@ -5,6 +5,7 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 namespace swarm::scalar {
 
@@ -142,10 +143,11 @@ std::optional<std::int64_t> parse_rfc3339(std::string_view s) {
     return std::nullopt;
   if (y == 1 && mo == 1 && d == 1 && h == 0 && mi == 0 && sec == 0 && fraction == 0 && *offset == 0)
     return 0;
-  if (y < 1678 || y > 2261) // what 64-bit nanoseconds hold
-    return std::nullopt;
   const auto seconds = sys_days{date}.time_since_epoch().count() * 86400LL + h * 3600 + mi * 60 + sec - *offset;
-  return seconds * ns_per_s + fraction;
+  const auto wall = static_cast<__int128>(seconds) * ns_per_s + fraction;
+  if (wall < std::numeric_limits<std::int64_t>::min() || wall > std::numeric_limits<std::int64_t>::max())
+    return std::nullopt;
+  return static_cast<std::int64_t>(wall);
 }
 
 void append_base64(std::string& out, std::string_view bytes) {

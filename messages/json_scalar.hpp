@@ -11,7 +11,8 @@ namespace swarm::scalar {
 
 /// Wall nanoseconds as Go prints time.RFC3339Nano in UTC: exactly the digits needed, 0 is "0001-01-01T00:00:00Z".
 void append_rfc3339(std::string& out, std::int64_t wall_ns);
-/// Any RFC 3339 time with offset; Go's zero time gives 0; nullopt when malformed or outside 1678..2261.
+/// Any RFC 3339 time with offset; Go's zero time gives 0; nullopt when malformed or beyond what 64-bit nanoseconds
+/// hold (the years 1677 to 2262).
 [[nodiscard]] std::optional<std::int64_t> parse_rfc3339(std::string_view s);
 
 /// Standard alphabet with padding.

@@ -49,7 +49,7 @@ public:
     const auto& type = *out.GetDescriptor();
     skip_blanks();
     bool fine = true;
-    if (const auto name = peek_word(); !name.empty() && std::isupper(static_cast<unsigned char>(name.front()))) {
+    if (const auto name = peek_word(); !name.empty() && (std::isupper(static_cast<unsigned char>(name.front())) || name == type.full_name())) {
       if (name != type.name() && name != type.full_name())
         fail("this is a " + std::string{name} + ", wanted is a " + type.name());
       pos_ += name.size();
