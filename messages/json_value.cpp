@@ -107,8 +107,10 @@ json_value& json_value::set(std::string_view key, json_value value) {
   auto& all = std::get<std::vector<member>>(value_);
   const auto at = std::find_if(all.begin(), all.end(), [&](const member& m) { return m.first == key; });
   if (at == all.end())
-    return all.emplace_back(std::string{key}, std::move(value)).second;
-  return at->second = std::move(value);
+    all.emplace_back(std::string{key}, std::move(value));
+  else
+    at->second = std::move(value);
+  return *this;
 }
 
 void json_value::push_back(json_value value) {

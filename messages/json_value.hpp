@@ -51,7 +51,7 @@ public:
   [[nodiscard]] const std::vector<json_value>& items() const;
   [[nodiscard]] const std::vector<member>& members() const;
 
-  /// Replaces or adds a member; a value that is no object becomes one.
+  /// Replaces or adds a member and returns *this; a value that is no object becomes one.
   json_value& set(std::string_view key, json_value value);
   /// Appends; a value that is no array becomes one.
   void push_back(json_value value);

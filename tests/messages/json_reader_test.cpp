@@ -133,9 +133,12 @@ TEST(json_value, finds_the_last_member_and_prefers_the_exact_name) {
   EXPECT_EQ(value.find("Name")->as_integer(), std::nullopt);
   EXPECT_TRUE(value.find("B")->as_bool());
   EXPECT_EQ(value.find("N")->find("x"), nullptr);
-  value.set("Swarm", json_value{"in"}).set("x", json_value{std::int64_t{-1}});
+  value.set("Swarm", json_value::object().set("x", json_value{"in"})).set("N", json_value{std::int64_t{-1}});
   value.erase("Name");
-  EXPECT_EQ(value.dump(), R"({"name":"b","N":12,"B":true,"Swarm":{"x":-1}})");
+  EXPECT_EQ(value.dump(), R"({"name":"b","N":-1,"B":true,"Swarm":{"x":"in"}})");
+  auto list = json_value{true};
+  list.push_back(json_value{"a"});
+  EXPECT_EQ(list.dump(), R"(["a"])");
 }
 
 TEST(filters, are_read_in_both_encodings) {
