@@ -1,0 +1,243 @@
+// swarm-sim: seeded, replayable simulations of the cores. `swarm-sim raft --seed N` replays one run.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "runtime/check.hpp"
+#include "tests/sim/raft_world.hpp"
+
+namespace swarm {
+
+// Replaces the one that aborts (the linker prefers a program's own definition to a library's): a broken invariant is
+// a finding like any other here.
+void check_failed(const char* file, int line, const char* condition, std::string_view detail) {
+  const auto* const name = std::strrchr(file, '/');
+  throw sim::violation{"invariant: " + std::string{name != nullptr ? name + 1 : file} + ':' + std::to_string(line) + ' '
+                       + condition + (detail.empty() ? "" : ": " + std::string{detail})};
+}
+
+} // namespace swarm
+
+namespace swarm::sim {
+namespace {
+
+struct arguments {
+  std::uint64_t seed = 1;
+  std::uint64_t seeds = 1;
+  std::uint64_t ticks = 0; ///< 0 = as the seed says
+  std::uint64_t max_seeds = 2'000;
+  double budget_seconds = 0; ///< 0 = no limit; else stop starting seeds after it
+  bool lite = false;
+  bool twice = false;
+  bool find_bugs = false;
+  log_mode log = log_mode::none;
+  std::string bug;
+};
+
+constexpr const char* usage =
+  "usage: swarm-sim raft [--seed N] [--seeds COUNT] [--ticks T] [--lite] [--log=short|full] [--bug NAME]\n"
+  "                      [--twice]                    run each seed twice, compare the traces byte by byte\n"
+  "                      [--find-bugs] [--max-seeds N] every planted bug must be found within N seeds\n"
+  "                      [--budget SECONDS]            start no new seed after that long\n"
+  "                      [--list-bugs]\n";
+
+struct result {
+  std::string violation; ///< "" = none
+  std::string dump;
+  std::uint64_t fingerprint = 0;
+  raft_world::counters totals;
+};
+
+result run_seed(std::uint64_t seed, const arguments& args, log_mode mode, const raft_world::sink& out) {
+  auto knobs = raft_knobs::draw(seed, args.lite);
+  if (args.ticks != 0)
+    knobs.ticks = args.ticks;
+  if (!args.bug.empty())
+    plant(knobs.core.bugs, args.bug);
+  result r;
+  std::optional<raft_world> world;
+  try {
+    world.emplace(seed, knobs, mode, out);
+    world->run();
+  } catch (const violation& v) {
+    r.violation = v.what();
+  }
+  if (world) {
+    if (!r.violation.empty())
+      r.dump = world->dump();
+    r.fingerprint = world->fingerprint();
+    r.totals = world->totals();
+  }
+  return r;
+}
+
+std::string options_of(const arguments& args) {
+  std::string out;
+  if (args.ticks != 0)
+    out += " --ticks " + std::to_string(args.ticks);
+  if (args.lite)
+    out += " --lite";
+  if (!args.bug.empty())
+    out += " --bug " + args.bug;
+  return out;
+}
+
+/// The last lines before a failure, from a second run of the same seed.
+void print_tail(std::uint64_t seed, const arguments& args) {
+  std::deque<std::string> tail;
+  run_seed(seed, args, log_mode::full, [&](const std::string& line) {
+    tail.push_back(line);
+    if (tail.size() > 200)
+      tail.pop_front();
+  });
+  for (const auto& line : tail)
+    std::printf("  %s\n", line.c_str());
+}
+
+void report(std::uint64_t seed, const arguments& args, const result& r) {
+  auto knobs = raft_knobs::draw(seed, args.lite);
+  std::printf("FAILED seed=%llu %s\n%s\n", static_cast<unsigned long long>(seed), r.violation.c_str(), r.dump.c_str());
+  std::printf("options: %s\n", knobs.render().c_str());
+  if (args.log != log_mode::full)
+    print_tail(seed, args);
+  std::printf("reproduce: swarm-sim raft --seed %llu%s --log=full\n", static_cast<unsigned long long>(seed),
+              options_of(args).c_str());
+}
+
+bool same_twice(std::uint64_t seed, const arguments& args) {
+  std::string traces[2];
+  for (auto& trace : traces)
+    run_seed(seed, args, log_mode::full, [&](const std::string& line) { trace += line + '\n'; });
+  if (traces[0] == traces[1])
+    return true;
+  std::printf("FAILED seed=%llu: two runs differ (%zu and %zu bytes of trace)\n", static_cast<unsigned long long>(seed),
+              traces[0].size(), traces[1].size());
+  return false;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+int run_seeds(const arguments& args) {
+  const auto begin = std::chrono::steady_clock::now();
+  raft_world::counters sum;
+  std::uint64_t done = 0;
+  std::uint64_t failed = 0;
+  for (auto seed = args.seed; seed < args.seed + args.seeds; ++seed, ++done) {
+    if (args.budget_seconds > 0 && seconds_since(begin) > args.budget_seconds)
+      break;
+    if (args.seeds == 1)
+      std::printf("seed=%llu %s\n", static_cast<unsigned long long>(seed), raft_knobs::draw(seed, args.lite).render().c_str());
+    if (args.twice) {
+      failed += same_twice(seed, args) ? 0 : 1;
+      continue;
+    }
+    const auto r = run_seed(seed, args, args.log, [](const std::string& line) { std::printf("%s\n", line.c_str()); });
+    sum += r.totals;
+    if (args.seeds == 1)
+      std::printf("fingerprint=%016llx\n", static_cast<unsigned long long>(r.fingerprint));
+    if (!r.violation.empty()) {
+      report(seed, args, r);
+      if (++failed >= 3)
+        break;
+    }
+  }
+  auto n = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
+  std::printf("seeds=%llu from=%llu failed=%llu wall=%.1fs simulated=%.1fh events=%llu messages=%llu faults=%llu crashes=%llu "
+              "elections=%llu committed=%llu proposed=%llu acknowledged=%llu reads=%llu/%llu changes=%llu snapshots=%llu\n",
+              n(done), n(args.seed), n(failed), seconds_since(begin), static_cast<double>(sum.virtual_us) / 3.6e9,
+              n(sum.events), n(sum.messages), n(sum.faults), n(sum.crashes), n(sum.elections), n(sum.committed),
+              n(sum.proposed), n(sum.acknowledged), n(sum.reads_served), n(sum.reads), n(sum.changes), n(sum.snapshots));
+  return failed == 0 ? 0 : 1;
+}
+
+int find_bugs(arguments args) {
+  const auto begin = std::chrono::steady_clock::now();
+  int missed = 0;
+  for (const auto& name : bug_names()) {
+    args.bug = name;
+    bool found = false;
+    for (std::uint64_t i = 0; i < args.max_seeds && !found; ++i) {
+      const auto r = run_seed(args.seed + i, args, log_mode::none, {});
+      found = !r.violation.empty();
+      if (found)
+        std::printf("%-28s seed %-5llu %s\n", name.c_str(), static_cast<unsigned long long>(args.seed + i), r.violation.c_str());
+    }
+    if (!found) {
+      std::printf("%-28s NOT FOUND in %llu seeds\n", name.c_str(), static_cast<unsigned long long>(args.max_seeds));
+      ++missed;
+    }
+    std::fflush(stdout);
+  }
+  std::printf("bugs=%zu missed=%d wall=%.1fs\n", bug_names().size(), missed, seconds_since(begin));
+  return missed == 0 ? 0 : 1;
+}
+
+std::optional<arguments> parse(int argc, char** argv) {
+  arguments out;
+  for (int i = 2; i < argc; ++i) {
+    std::string name = argv[i];
+    std::optional<std::string> inline_value;
+    if (const auto eq = name.find('='); eq != std::string::npos) {
+      inline_value = name.substr(eq + 1);
+      name.resize(eq);
+    }
+    auto value = [&]() -> std::string {
+      if (inline_value)
+        return *inline_value;
+      return i + 1 < argc ? argv[++i] : "";
+    };
+    auto number = [&] { return std::strtoull(value().c_str(), nullptr, 10); };
+    if (name == "--seed")
+      out.seed = number();
+    else if (name == "--seeds")
+      out.seeds = number();
+    else if (name == "--ticks")
+      out.ticks = number();
+    else if (name == "--max-seeds")
+      out.max_seeds = number();
+    else if (name == "--budget")
+      out.budget_seconds = std::strtod(value().c_str(), nullptr);
+    else if (name == "--lite")
+      out.lite = true;
+    else if (name == "--twice")
+      out.twice = true;
+    else if (name == "--find-bugs")
+      out.find_bugs = true;
+    else if (name == "--log") {
+      const auto mode = value();
+      if (mode != "short" && mode != "full")
+        return std::nullopt;
+      out.log = mode == "short" ? log_mode::short_rows : log_mode::full;
+    } else if (name == "--bug") {
+      out.bug = value();
+      raft::planted_bugs probe;
+      if (!plant(probe, out.bug))
+        return std::nullopt;
+    } else if (name == "--list-bugs") {
+      for (const auto& bug : bug_names())
+        std::printf("%s\n", bug.c_str());
+      std::exit(0);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return out;
+}
+
+} // namespace
+} // namespace swarm::sim
+
+int main(int argc, char** argv) {
+  const auto args = argc >= 2 && std::string{argv[1]} == "raft" ? swarm::sim::parse(argc, argv) : std::nullopt;
+  if (!args) {
+    std::fputs(swarm::sim::usage, stderr);
+    return 2;
+  }
+  return args->find_bugs ? swarm::sim::find_bugs(*args) : swarm::sim::run_seeds(*args);
+}

@@ -1,0 +1,137 @@
+// A cluster of Raft cores in virtual time: their disks, stores and network, the faults, and the clients.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/sim/raft_checkers.hpp"
+#include "tests/sim/raft_disk.hpp"
+#include "tests/sim/raft_knobs.hpp"
+
+namespace swarm::sim {
+
+enum class log_mode : std::uint8_t { none, short_rows, full };
+
+/// One run of one seed. Everything that happens is drawn from one generator and ordered by (time, number), so the same
+/// seed gives the same run, byte for byte.
+class raft_world {
+public:
+  using sink = std::function<void(const std::string&)>;
+
+  raft_world(std::uint64_t seed, raft_knobs knobs, log_mode mode, sink out);
+
+  /// Faults and clients, then healing and convergence. Throws violation.
+  void run();
+
+  struct counters {
+    std::uint64_t events = 0, messages = 0, faults = 0, crashes = 0, proposed = 0, acknowledged = 0, reads = 0,
+                  reads_served = 0, changes = 0, snapshots = 0, elections = 0, committed = 0, virtual_us = 0;
+    void operator+=(const counters& other);
+  };
+  [[nodiscard]] counters totals() const;
+  /// Changes with every event; equal runs have equal fingerprints.
+  [[nodiscard]] std::uint64_t fingerprint() const { return fingerprint_; }
+  /// The state of every member, for the report of a failure.
+  [[nodiscard]] std::string dump() const;
+
+private:
+  struct held_messages {
+    std::uint64_t release_after = 0;
+    std::vector<RaftMessage> messages;
+  };
+  struct asked_write {
+    std::uint64_t tag = 0;
+    raft::term_number term = 0;
+  };
+  struct member {
+    raft::raft_id id = 0;
+    std::uint64_t life = 0;             ///< counts starts: events of an earlier life are void
+    std::unique_ptr<raft::core> core;   ///< null = down
+    bool retired = false;               ///< removed and told so: never starts again
+    sim_disk disk;
+    store_image store;
+    raft::log_index installed_index = 0;
+    std::uint64_t frozen_until = 0;
+    std::uint64_t last_tick = 0;
+    std::uint64_t tick_us = 0;
+    std::uint64_t apply_free_at = 0;
+    std::uint64_t slow_disk_until = 0;
+    std::uint64_t slow_apply_until = 0;
+    std::uint64_t persisted_sequence = 0;
+    std::deque<held_messages> held;
+    std::map<raft::log_index, asked_write> waiting;
+    std::map<std::uint64_t, raft::log_index> reads; ///< tag -> highest acknowledged index when it was asked
+    std::map<std::uint64_t, store_image> snapshots; ///< open for reading
+    std::uint64_t receiving = 0;                    ///< snapshot id
+    std::uint64_t received_chunks = 0;
+    bool received_ok = true;
+  };
+  struct event {
+    std::uint64_t at = 0;
+    std::uint64_t order = 0;
+    std::function<void()> run;
+  };
+
+  // raft_world.cpp: the loop, and what a shell does around its core
+  void after(std::uint64_t delay, std::function<void()> run);
+  /// Like after(), but void when the member has died meanwhile, and late when it is frozen.
+  void after_on(member& who, std::uint64_t delay, std::function<void(member&)> run);
+  void run_until(std::uint64_t end);
+  void start(member& who);
+  void crash(member& who);
+  void tick(member& who);
+  void step(member& who, raft::event what);
+  /// False when the member died on the way.
+  bool perform(member& who, raft::ready work);
+  bool crash_point(member& who);
+  bool release(member& who);
+  void start_sync(member& who);
+  void finish_sync(member& who);
+  void apply(member& who, const std::vector<raft::entry_ptr>& entries);
+  void finish_outcome(member& who, const raft::outcome& what);
+  void read_snapshot(member& who, const raft::snapshot_read& wanted);
+  void store_chunk(member& who, const raft::snapshot_write& chunk);
+  void send(member& from, const RaftMessage& message);
+  void deliver(const std::shared_ptr<const RaftMessage>& message);
+  member& add_member(raft::raft_id id);
+  [[nodiscard]] member* find(raft::raft_id id);
+  [[nodiscard]] raft_checkers::disks all_disks() const;
+  void trace(const char* what, std::uint64_t id, const std::function<std::string()>& text = {});
+  void print_row();
+
+  // raft_nemesis.cpp: clients, faults, convergence
+  void client();
+  void nemesis();
+  void inject(unsigned which);
+  void change_members();
+  void heal();
+  void converge();
+  [[nodiscard]] bool converged();
+  [[nodiscard]] member* pick(bool up);
+  [[nodiscard]] member* leader();
+  void cut(raft::raft_id from, raft::raft_id to);
+
+  raft_knobs knobs_;
+  random_source rng_;
+  log_mode mode_;
+  sink out_;
+  raft_checkers checkers_;
+  std::map<raft::raft_id, std::unique_ptr<member>> members_;
+  std::set<std::pair<raft::raft_id, raft::raft_id>> cuts_; ///< directions that carry nothing
+  std::vector<event> queue_;
+  std::vector<std::shared_ptr<const RaftMessage>> old_messages_;
+  std::uint64_t now_ = 0;
+  std::uint64_t order_ = 0;
+  std::uint64_t next_tag_ = 1;
+  raft::raft_id next_id_ = 1;
+  bool healing_ = false;
+  raft::log_index healed_write_ = 0;
+  counters totals_;
+  std::uint64_t fingerprint_ = 0;
+};
+
+} // namespace swarm::sim
