@@ -213,8 +213,10 @@ bool matches(const constraint& c, const Node& node) {
     return compare(node.description().hostname());
   if (iequals(c.key, "node.ip"))
     return matches_ip(c, node);
-  if (iequals(c.key, "node.role"))
-    return compare(node.spec().role() == NODE_ROLE_MANAGER ? "manager" : "worker");
+  if (iequals(c.key, "node.role")) {
+    const auto role = node.certificate_role() != NODE_ROLE_UNSPECIFIED ? node.certificate_role() : node.spec().role();
+    return compare(role == NODE_ROLE_MANAGER ? "manager" : "worker");
+  }
   if (iequals(c.key, "node.platform.os"))
     return compare(node.description().platform().os());
   if (iequals(c.key, "node.platform.arch"))
