@@ -19,32 +19,50 @@ core& core::operator=(core&&) noexcept = default;
 
 namespace {
 
-failure damaged(const TableWrite& row) {
-  return {errc::storage_failed, "a row of table " + TableWrite::Table_Name(row.table()) + " cannot be understood"};
+struct stored_row {
+  TableWrite::Table table;
+  std::string_view key;
+  std::string_view value;
+};
+
+failure damaged(const stored_row& row) {
+  const auto name = TableWrite::Table_IsValid(row.table) ? TableWrite::Table_Name(row.table) : std::string{"?"};
+  return {errc::storage_failed, "a row of table " + name + " cannot be understood"};
+}
+
+bool parse(const stored_row& row, google::protobuf::Message& out) {
+  return out.ParseFromArray(row.value.data(), static_cast<int>(row.value.size()));
 }
 
 template <class T, class Table>
-failure load_object(Table& table, const TableWrite& row) {
+failure load_object(Table& table, const stored_row& row) {
   auto object = std::make_shared<T>();
-  if (!object->ParseFromString(row.value()) || object->id().empty() || object->id() != row.key())
+  if (!parse(row, *object) || object->id().empty() || object->id() != row.key)
     return damaged(row);
   const auto id = object->id();
   return table.exchange(id, std::move(object)) ? damaged(row) : failure{};
 }
 
-failure load_template(tables& t, const TableWrite& row) {
+failure load_cluster(tables& t, const stored_row& row) {
+  auto cluster = std::make_shared<Cluster>();
+  if (!parse(row, *cluster) || cluster->id() != row.key || t.cluster)
+    return damaged(row);
+  t.cluster = std::move(cluster);
+  return {};
+}
+
+failure load_template(tables& t, const stored_row& row) {
   auto object = std::make_shared<TaskTemplate>();
-  if (!object->ParseFromString(row.value()) || template_row_key(*object) != row.key())
+  if (!parse(row, *object) || template_row_key(*object) != row.key)
     return damaged(row);
   auto key = template_key{object->service_id(), object->spec_version()};
   return t.templates.emplace(std::move(key), std::move(object)).second ? failure{} : damaged(row);
 }
 
-failure load_task(tables& t, const TableWrite& row) {
+failure load_task(tables& t, const stored_row& row) {
   Task task;
-  const auto id = id128::parse(row.key());
-  if (!task.ParseFromString(row.value()) || task.id() != row.key() || !id || task.service_id().empty()
-      || t.tasks.find(id) != no_row)
+  const auto id = id128::parse(row.key);
+  if (!parse(row, task) || task.id() != row.key || !id || task.service_id().empty() || t.tasks.find(id) != no_row)
     return damaged(row);
   t.tasks.insert(task);
   return {};
@@ -52,16 +70,11 @@ failure load_task(tables& t, const TableWrite& row) {
 
 } // namespace
 
-failure core::load(const TableWrite& row) {
+failure core::load(TableWrite::Table table, std::string_view key, std::string_view value) {
   auto& t = *tables_;
-  switch (row.table()) {
-    case TableWrite::TABLE_CLUSTER: {
-      auto cluster = std::make_shared<Cluster>();
-      if (!cluster->ParseFromString(row.value()) || cluster->id() != row.key() || t.cluster)
-        return damaged(row);
-      t.cluster = std::move(cluster);
-      return {};
-    }
+  const stored_row row{table, key, value};
+  switch (table) {
+    case TableWrite::TABLE_CLUSTER: return load_cluster(t, row);
     case TableWrite::TABLE_SERVICE: return load_object<Service>(t.services, row);
     case TableWrite::TABLE_TEMPLATE: return load_template(t, row);
     case TableWrite::TABLE_TASK: return load_task(t, row);

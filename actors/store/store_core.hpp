@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "messages/control.pb.h"
 #include "messages/errors.hpp"
@@ -45,7 +46,7 @@ public:
 
   /// Recovery: every row of the state tables in any order, then loaded(). A row that cannot be understood is refused,
   /// and the core must not be used then.
-  [[nodiscard]] failure load(const TableWrite& row);
+  [[nodiscard]] failure load(TableWrite::Table table, std::string_view key, std::string_view value);
   [[nodiscard]] failure loaded(std::uint64_t applied_index);
 
   /// Precondition: log_index is above applied_index(). Never fails, whatever the log holds.

@@ -397,7 +397,7 @@ TEST_F(store_core_test, when_dynamic_ports_run_out_the_endpoint_waits_until_one_
 store::core reload(const store::core& from, const store::table_writes& rows) {
   store::core out;
   for (auto i = rows.size(); i-- > 0;) // any order will do
-    EXPECT_TRUE(out.load(rows[i]).ok());
+    EXPECT_TRUE(out.load(rows[i].table(), rows[i].key(), rows[i].value()).ok());
   EXPECT_TRUE(out.loaded(from.applied_index()).ok());
   out.check_invariants();
   return out;
@@ -417,11 +417,7 @@ TEST_F(task_test, the_rows_that_were_written_give_the_same_state_back) {
 TEST(store_recovery_test, rows_that_make_no_sense_are_refused) {
   const auto load = [](TableWrite::Table table, const std::string& key, const std::string& value) {
     store::core core;
-    TableWrite row;
-    row.set_table(table);
-    row.set_key(key);
-    row.set_value(value);
-    return core.load(row).code;
+    return core.load(table, key, value).code;
   };
   EXPECT_EQ(load(TableWrite::TABLE_SERVICE, "a", "\xff\xff"), errc::storage_failed);
   Service service;
@@ -432,12 +428,8 @@ TEST(store_recovery_test, rows_that_make_no_sense_are_refused) {
   Task task = test::task(nth_id(1), 1);
   task.set_service_id("s");
   store::core core;
-  TableWrite row;
-  row.set_table(TableWrite::TABLE_TASK);
-  row.set_key(task.id());
-  row.set_value(task.SerializeAsString());
-  EXPECT_TRUE(core.load(row).ok());
-  EXPECT_FALSE(core.load(row).ok()) << "twice";
+  EXPECT_TRUE(core.load(TableWrite::TABLE_TASK, task.id(), task.SerializeAsString()).ok());
+  EXPECT_FALSE(core.load(TableWrite::TABLE_TASK, task.id(), task.SerializeAsString()).ok()) << "twice";
   EXPECT_EQ(core.loaded(1).code, errc::storage_failed) << "without its template";
 }
 

@@ -1,0 +1,126 @@
+// Entries in, events and table writes out.
+#include "actors/store/store_actor.hpp"
+
+#include "runtime/log.hpp"
+
+namespace swarm::store {
+
+namespace {
+
+using self_ptr = observed_ptr<store_actor, store_state>;
+
+bool is_empty(const EventBatch& batch) {
+  return batch.services_size() + batch.templates_size() + batch.tasks_size() + batch.nodes_size() + batch.secrets_size()
+           + batch.configs_size() + batch.networks_size() + batch.clusters_size()
+         == 0;
+}
+
+void publish(self_ptr self, EventBatch&& batch) {
+  if (is_empty(batch) || self->state.subscribers.empty())
+    return;
+  ++self->state.event_batches;
+  const auto shared = caf::make_message(std::move(batch));
+  for (const auto& [id, subscriber] : self->state.subscribers)
+    caf::anon_send(subscriber, shared);
+}
+
+CommandResult apply_command(self_ptr self, const Entry& entry, SaveState& save) {
+  auto& core = *self->state.core;
+  Command command;
+  if (!command.ParseFromString(entry.data())) {
+    core.skip(entry.log_index());
+    CommandResult refused;
+    refused.set_log_index(entry.log_index());
+    refused.set_code(static_cast<std::uint32_t>(errc::invalid_argument));
+    refused.set_message("malformed command");
+    return refused;
+  }
+  auto done = core.apply(entry.log_index(), std::move(command));
+  if (done.result.code() != 0)
+    ++self->state.refused_commands;
+  if (save.writes().empty())
+    save.mutable_writes()->Swap(&done.writes);
+  else
+    for (auto& row : done.writes)
+      save.mutable_writes()->Add(std::move(row));
+  publish(self, std::move(done.events));
+  return std::move(done.result);
+}
+
+/// An entry that the state tables already hold: after a crash the log may reach further back than they do.
+CommandResult known_result(const Entry& entry) {
+  CommandResult out;
+  out.set_log_index(entry.log_index());
+  out.set_code(static_cast<std::uint32_t>(errc::commit_unknown));
+  out.set_message("this entry was applied before");
+  return out;
+}
+
+EntriesApplied apply_entries(self_ptr self, const ApplyEntries& request) {
+  auto& core = *self->state.core;
+  EntriesApplied answer;
+  SaveState save;
+  for (const auto& entry : request.entries()) {
+    const bool known = entry.log_index() <= core.applied_index();
+    if (entry.type() == ENTRY_TYPE_COMMAND) {
+      *answer.add_results() = known ? known_result(entry) : apply_command(self, entry, save);
+    } else if (!known) {
+      if (entry.type() == ENTRY_TYPE_CONFIGURATION && !save.mutable_membership()->ParseFromString(entry.data()))
+        log::error(self->label(), "malformed_membership", {{"log_index", entry.log_index()}});
+      core.skip(entry.log_index());
+    }
+    if (!known) {
+      ++self->state.applied_entries;
+      save.set_applied_index(entry.log_index());
+      save.set_applied_term(entry.term());
+    }
+  }
+  if (save.applied_index() != 0)
+    self->send(self->state.storage, std::move(save));
+  answer.set_applied_index(core.applied_index());
+  return answer;
+}
+
+ActorStatus status_of(self_ptr self, const ReadStatus& request) {
+  auto status = self->base_status(request);
+  auto& facts = *status.mutable_facts();
+  const auto counts = self->state.core->count();
+  facts["applied_index"] = std::to_string(self->state.core->applied_index());
+  facts["services"] = std::to_string(counts.services);
+  facts["tasks"] = std::to_string(counts.tasks);
+  facts["nodes"] = std::to_string(counts.nodes);
+  facts["templates"] = std::to_string(counts.templates);
+  facts["task_bytes"] = std::to_string(counts.task_bytes);
+  facts["subscribers"] = std::to_string(self->state.subscribers.size());
+  facts["applied_entries"] = std::to_string(self->state.applied_entries);
+  facts["refused_commands"] = std::to_string(self->state.refused_commands);
+  facts["event_batches"] = std::to_string(self->state.event_batches);
+  if (request.full())
+    status.set_state(self->state.core->dump());
+  return status;
+}
+
+} // namespace
+
+store_actor::behavior_type store_keeper(self_ptr self, std::shared_ptr<core> recovered, storage_actor storage) {
+  self->state.core = std::move(recovered);
+  self->state.storage = std::move(storage);
+  self->set_down_handler([self](const caf::down_msg& down) { self->state.subscribers.erase(down.source.id()); });
+  return {
+    [self](const ApplyEntries& request) { return apply_entries(self, request); },
+    [self](const ReadObjects& request) -> caf::result<ObjectsRead> {
+      ObjectsRead answer;
+      if (const auto bad = self->state.core->read(request, answer); !bad.ok())
+        return to_error(bad);
+      return answer;
+    },
+    [self](subscribe_atom, const store_subscriber& subscriber) {
+      if (self->state.subscribers.emplace(subscriber.id(), caf::actor_cast<caf::actor>(subscriber)).second)
+        self->monitor(subscriber);
+      return self->state.core->snapshot();
+    },
+    [self](const ReadStatus& request) { return status_of(self, request); },
+  };
+}
+
+} // namespace swarm::store
