@@ -342,7 +342,7 @@ RecoveredTasks recover(self_ptr self, const std::string& cluster_id) {
       if (folder.shim_alive()) {
         task.handle.set_phase(TaskHandle::PHASE_RUNNING);
         if (started)
-          watch_shim(self, launch->task_id(), static_cast<int>(started->pid()));
+          watch_shim(self, launch->task_id(), static_cast<int>(started->shim_pid()));
       } else if (started || folder.exited()) {
         read_end(self, launch->task_id(), task);
       } else {
@@ -418,7 +418,8 @@ bool pump_log(self_ptr self, process_driver_state::log_stream& stream) {
 
 void pump_logs(self_ptr self) {
   auto& st = self->state;
-  std::erase_if(st.logs, [&](auto& entry) { return pump_log(self, entry.second); });
+  for (auto it = st.logs.begin(); it != st.logs.end();)
+    it = pump_log(self, it->second) ? st.logs.erase(it) : std::next(it);
   if (!st.logs.empty() && !st.ticking) {
     st.ticking = true;
     self->delayed_send(self, st.opts.log_poll, tick_atom_v);

@@ -21,7 +21,7 @@ struct process_driver_options {
   std::string state_directory = "/var/lib/swarm-node/process"; ///< tasks, volumes, images
   std::string files_directory = "/run/swarm-node/files";       ///< tmpfs for secrets and configs
   std::string shim;                                            ///< path of swarm-task-shim
-  duration log_poll = milliseconds{100};                       ///< how often a followed log is looked at
+  std::chrono::milliseconds log_poll{100};                      ///< how often a followed log is looked at
 };
 
 /// From the watching thread to the driver's actor.

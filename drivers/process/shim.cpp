@@ -190,6 +190,7 @@ int run_shim(const char* task_folder_path, int status_fd) {
   if (refusal.empty()) {
     ProcessStarted started;
     started.set_pid(init);
+    started.set_shim_pid(::getpid());
     started.set_started_at(wall_now());
     if (const auto f = folder.write_started(started); !f.ok())
       refusal = f.message;
