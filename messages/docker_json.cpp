@@ -36,12 +36,12 @@ private:
       if (field.write_only || !field.known_in(api_.value))
         continue;
       switch (field.form) {
-        case shape::scalar: scalar(msg, reflection, field); break;
-        case shape::message: submessage(msg, reflection, field); break;
-        case shape::inlined: fields(reflection.GetMessage(msg, field.field), *field.child); break;
-        case shape::list:
-        case shape::list_of_lists: list(msg, reflection, field); break;
-        case shape::map: map(msg, reflection, field); break;
+      case shape::scalar: scalar(msg, reflection, field); break;
+      case shape::message: submessage(msg, reflection, field); break;
+      case shape::inlined: fields(reflection.GetMessage(msg, field.field), *field.child); break;
+      case shape::list:
+      case shape::list_of_lists: list(msg, reflection, field); break;
+      case shape::map: map(msg, reflection, field); break;
       }
     }
   }
@@ -72,23 +72,22 @@ private:
     };
     std::string scratch;
     switch (field.of) {
-      case element::boolean: return put(reflection.GetBool(msg, f), &json_writer::boolean);
-      case element::int32: return put(std::int64_t{reflection.GetInt32(msg, f)}, &json_writer::integer);
-      case element::int64: return put(std::int64_t{reflection.GetInt64(msg, f)}, &json_writer::integer);
-      case element::uint32: return put(std::uint64_t{reflection.GetUInt32(msg, f)}, &json_writer::unsigned_integer);
-      case element::uint64: return put(std::uint64_t{reflection.GetUInt64(msg, f)}, &json_writer::unsigned_integer);
-      case element::time: return put(std::int64_t{reflection.GetInt64(msg, f)}, &json_writer::time);
-      case element::float32:
-        return put(reflection.GetFloat(msg, f), static_cast<void (json_writer::*)(float)>(&json_writer::floating));
-      case element::float64:
-        return put(reflection.GetDouble(msg, f), static_cast<void (json_writer::*)(double)>(&json_writer::floating));
-      case element::string:
-        return put(std::string_view{reflection.GetStringReference(msg, f, &scratch)}, &json_writer::string);
-      case element::bytes:
-        return put(std::string_view{reflection.GetStringReference(msg, f, &scratch)}, &json_writer::base64);
-      case element::enumeration:
-        return put(text_of(*field.texts, reflection.GetEnumValue(msg, f)), &json_writer::string);
-      case element::message: return;
+    case element::boolean: return put(reflection.GetBool(msg, f), &json_writer::boolean);
+    case element::int32: return put(std::int64_t{reflection.GetInt32(msg, f)}, &json_writer::integer);
+    case element::int64: return put(std::int64_t{reflection.GetInt64(msg, f)}, &json_writer::integer);
+    case element::uint32: return put(std::uint64_t{reflection.GetUInt32(msg, f)}, &json_writer::unsigned_integer);
+    case element::uint64: return put(std::uint64_t{reflection.GetUInt64(msg, f)}, &json_writer::unsigned_integer);
+    case element::time: return put(std::int64_t{reflection.GetInt64(msg, f)}, &json_writer::time);
+    case element::float32:
+      return put(reflection.GetFloat(msg, f), static_cast<void (json_writer::*)(float)>(&json_writer::floating));
+    case element::float64:
+      return put(reflection.GetDouble(msg, f), static_cast<void (json_writer::*)(double)>(&json_writer::floating));
+    case element::string:
+      return put(std::string_view{reflection.GetStringReference(msg, f, &scratch)}, &json_writer::string);
+    case element::bytes:
+      return put(std::string_view{reflection.GetStringReference(msg, f, &scratch)}, &json_writer::base64);
+    case element::enumeration: return put(text_of(*field.texts, reflection.GetEnumValue(msg, f)), &json_writer::string);
+    case element::message: return;
     }
   }
 
@@ -132,18 +131,18 @@ private:
             const field_plan& field, int i) {
     std::string scratch;
     switch (field.of) {
-      case element::boolean: return out_.boolean(reflection.GetRepeatedBool(msg, f, i));
-      case element::int32: return out_.integer(reflection.GetRepeatedInt32(msg, f, i));
-      case element::int64: return out_.integer(reflection.GetRepeatedInt64(msg, f, i));
-      case element::uint32: return out_.unsigned_integer(reflection.GetRepeatedUInt32(msg, f, i));
-      case element::uint64: return out_.unsigned_integer(reflection.GetRepeatedUInt64(msg, f, i));
-      case element::time: return out_.time(reflection.GetRepeatedInt64(msg, f, i));
-      case element::float32: return out_.floating(reflection.GetRepeatedFloat(msg, f, i));
-      case element::float64: return out_.floating(reflection.GetRepeatedDouble(msg, f, i));
-      case element::string: return out_.string(reflection.GetRepeatedStringReference(msg, f, i, &scratch));
-      case element::bytes: return out_.base64(reflection.GetRepeatedStringReference(msg, f, i, &scratch));
-      case element::enumeration: return out_.string(text_of(*field.texts, reflection.GetRepeatedEnumValue(msg, f, i)));
-      case element::message: return message(reflection.GetRepeatedMessage(msg, f, i), *field.child);
+    case element::boolean: return out_.boolean(reflection.GetRepeatedBool(msg, f, i));
+    case element::int32: return out_.integer(reflection.GetRepeatedInt32(msg, f, i));
+    case element::int64: return out_.integer(reflection.GetRepeatedInt64(msg, f, i));
+    case element::uint32: return out_.unsigned_integer(reflection.GetRepeatedUInt32(msg, f, i));
+    case element::uint64: return out_.unsigned_integer(reflection.GetRepeatedUInt64(msg, f, i));
+    case element::time: return out_.time(reflection.GetRepeatedInt64(msg, f, i));
+    case element::float32: return out_.floating(reflection.GetRepeatedFloat(msg, f, i));
+    case element::float64: return out_.floating(reflection.GetRepeatedDouble(msg, f, i));
+    case element::string: return out_.string(reflection.GetRepeatedStringReference(msg, f, i, &scratch));
+    case element::bytes: return out_.base64(reflection.GetRepeatedStringReference(msg, f, i, &scratch));
+    case element::enumeration: return out_.string(text_of(*field.texts, reflection.GetRepeatedEnumValue(msg, f, i)));
+    case element::message: return message(reflection.GetRepeatedMessage(msg, f, i), *field.child);
     }
   }
 

@@ -72,13 +72,12 @@ private:
       return;
     }
     switch (field.form) {
-      case shape::message: return message(*reflection.MutableMessage(&msg, field.field), *field.child);
-      case shape::map: return map(msg, reflection, field);
-      case shape::list:
-        return list("[]", msg, field.field, field);
-      case shape::list_of_lists: return lists(msg, reflection, field);
-      case shape::scalar: return scalar(msg, reflection, field.field, field);
-      case shape::inlined: return; // has no key of its own
+    case shape::message: return message(*reflection.MutableMessage(&msg, field.field), *field.child);
+    case shape::map: return map(msg, reflection, field);
+    case shape::list: return list("[]", msg, field.field, field);
+    case shape::list_of_lists: return lists(msg, reflection, field);
+    case shape::scalar: return scalar(msg, reflection, field.field, field);
+    case shape::inlined: return; // has no key of its own
     }
   }
 
@@ -148,33 +147,34 @@ private:
   }
 
   // Sets a singular field or appends to a repeated one.
-  void scalar(pb::Message& msg, const pb::Reflection& reflection, const pb::FieldDescriptor* f, const field_plan& field) {
+  void scalar(pb::Message& msg, const pb::Reflection& reflection, const pb::FieldDescriptor* f,
+              const field_plan& field) {
     using R = pb::Reflection;
     const auto number = [&](auto value, auto set, auto add) {
       if (read(value, field))
         (reflection.*(f->is_repeated() ? add : set))(&msg, f, value);
     };
     switch (field.of) {
-      case element::boolean: return number(bool{}, &R::SetBool, &R::AddBool);
-      case element::int32: return number(std::int32_t{}, &R::SetInt32, &R::AddInt32);
-      case element::int64: return number(std::int64_t{}, &R::SetInt64, &R::AddInt64);
-      case element::uint32: return number(std::uint32_t{}, &R::SetUInt32, &R::AddUInt32);
-      case element::uint64: return number(std::uint64_t{}, &R::SetUInt64, &R::AddUInt64);
-      case element::float32: return number(float{}, &R::SetFloat, &R::AddFloat);
-      case element::float64: return number(double{}, &R::SetDouble, &R::AddDouble);
-      default: break;
+    case element::boolean: return number(bool{}, &R::SetBool, &R::AddBool);
+    case element::int32: return number(std::int32_t{}, &R::SetInt32, &R::AddInt32);
+    case element::int64: return number(std::int64_t{}, &R::SetInt64, &R::AddInt64);
+    case element::uint32: return number(std::uint32_t{}, &R::SetUInt32, &R::AddUInt32);
+    case element::uint64: return number(std::uint64_t{}, &R::SetUInt64, &R::AddUInt64);
+    case element::float32: return number(float{}, &R::SetFloat, &R::AddFloat);
+    case element::float64: return number(double{}, &R::SetDouble, &R::AddDouble);
+    default: break;
     }
     std::string text;
     if (!read(text, field))
       return;
     switch (field.of) {
-      case element::time: return time(msg, reflection, f, text);
-      case element::enumeration: return enumeration(msg, reflection, f, field, text);
-      case element::bytes:
-        if (!base64(text))
-          return;
-        break;
-      default: break;
+    case element::time: return time(msg, reflection, f, text);
+    case element::enumeration: return enumeration(msg, reflection, f, field, text);
+    case element::bytes:
+      if (!base64(text))
+        return;
+      break;
+    default: break;
     }
     if (f->is_repeated())
       reflection.AddString(&msg, f, std::move(text));
@@ -185,8 +185,8 @@ private:
   void time(pb::Message& msg, const pb::Reflection& reflection, const pb::FieldDescriptor* f, const std::string& text) {
     const auto wall_ns = scalar::parse_rfc3339(text);
     if (!wall_ns)
-      return wrong_type("parsing time " + scalar::quoted(text.substr(0, shown_max))
-                        + " as \"2006-01-02T15:04:05Z07:00\" failed" + where());
+      return wrong_type("parsing time " + scalar::quoted(text.substr(0, shown_max)) +
+                        " as \"2006-01-02T15:04:05Z07:00\" failed" + where());
     if (f->is_repeated())
       reflection.AddInt64(&msg, f, *wall_ns);
     else
@@ -246,8 +246,8 @@ private:
   }
 
   bool out_of_range(std::string_view digits, const field_plan& field) {
-    wrong_type("json: cannot unmarshal number " + std::string{digits.substr(0, shown_max)} + " into Go "
-               + target() + " of type " + type_name(field));
+    wrong_type("json: cannot unmarshal number " + std::string{digits.substr(0, shown_max)} + " into Go " + target() +
+               " of type " + type_name(field));
     return false;
   }
 
@@ -264,18 +264,18 @@ private:
 
   static std::string type_name(const field_plan& field) {
     switch (field.of) {
-      case element::boolean: return "bool";
-      case element::int32: return "int32";
-      case element::int64: return "int64";
-      case element::uint32: return "uint32";
-      case element::uint64: return "uint64";
-      case element::float32: return "float32";
-      case element::float64: return "float64";
-      case element::time: return "time.Time";
-      case element::bytes: return "[]uint8";
-      case element::enumeration: return "swarm." + field.texts->type;
-      case element::message: return "swarm." + field.child->type;
-      case element::string: break;
+    case element::boolean: return "bool";
+    case element::int32: return "int32";
+    case element::int64: return "int64";
+    case element::uint32: return "uint32";
+    case element::uint64: return "uint64";
+    case element::float32: return "float32";
+    case element::float64: return "float64";
+    case element::time: return "time.Time";
+    case element::bytes: return "[]uint8";
+    case element::enumeration: return "swarm." + field.texts->type;
+    case element::message: return "swarm." + field.child->type;
+    case element::string: break;
     }
     return "string";
   }
@@ -309,7 +309,7 @@ private:
   api_minor api_;
   std::vector<std::string_view> path_; // names of the fields around the value, for errors
   const std::string* struct_ = nullptr;
-  failure type_error_, value_error_;   // the first of each
+  failure type_error_, value_error_; // the first of each
 };
 
 } // namespace

@@ -47,16 +47,16 @@ std::string pascal_case(std::string_view name) {
 element element_of(const pb::FieldDescriptor& field, bool time) {
   using F = pb::FieldDescriptor;
   switch (field.cpp_type()) {
-    case F::CPPTYPE_BOOL: return element::boolean;
-    case F::CPPTYPE_INT32: return element::int32;
-    case F::CPPTYPE_INT64: return time ? element::time : element::int64;
-    case F::CPPTYPE_UINT32: return element::uint32;
-    case F::CPPTYPE_UINT64: return element::uint64;
-    case F::CPPTYPE_FLOAT: return element::float32;
-    case F::CPPTYPE_DOUBLE: return element::float64;
-    case F::CPPTYPE_STRING: return field.type() == F::TYPE_BYTES ? element::bytes : element::string;
-    case F::CPPTYPE_ENUM: return element::enumeration;
-    case F::CPPTYPE_MESSAGE: return element::message;
+  case F::CPPTYPE_BOOL: return element::boolean;
+  case F::CPPTYPE_INT32: return element::int32;
+  case F::CPPTYPE_INT64: return time ? element::time : element::int64;
+  case F::CPPTYPE_UINT32: return element::uint32;
+  case F::CPPTYPE_UINT64: return element::uint64;
+  case F::CPPTYPE_FLOAT: return element::float32;
+  case F::CPPTYPE_DOUBLE: return element::float64;
+  case F::CPPTYPE_STRING: return field.type() == F::TYPE_BYTES ? element::bytes : element::string;
+  case F::CPPTYPE_ENUM: return element::enumeration;
+  case F::CPPTYPE_MESSAGE: return element::message;
   }
   throw std::logic_error{"unknown field type of " + field.full_name()};
 }
@@ -152,8 +152,8 @@ private:
       slot->invalid = "invalid " + type.name() + ": \"%s\"";
     for (int i = 0; i < type.value_count(); ++i) {
       const auto& options = type.value(i)->options();
-      slot->values.push_back({type.value(i)->number(),
-                              options.HasExtension(api_text) ? options.GetExtension(api_text) : short_name(*type.value(i))});
+      slot->values.push_back({type.value(i)->number(), options.HasExtension(api_text) ? options.GetExtension(api_text)
+                                                                                      : short_name(*type.value(i))});
     }
     return *slot;
   }
@@ -171,7 +171,8 @@ const std::string* enum_plan::text_of(int number) const {
 }
 
 int enum_plan::number_of(std::string_view text) const {
-  const auto at = std::find_if(values.begin(), values.end(), [&](const value& v) { return same_in_any_case(v.text, text); });
+  const auto at =
+      std::find_if(values.begin(), values.end(), [&](const value& v) { return same_in_any_case(v.text, text); });
   return at == values.end() ? -1 : at->number;
 }
 

@@ -34,7 +34,20 @@ struct enum_plan {
 /// How a field looks in JSON.
 enum class shape : std::uint8_t { scalar, message, inlined, list, list_of_lists, map };
 /// What a scalar, or an element of a list or map, is.
-enum class element : std::uint8_t { boolean, int32, int64, uint32, uint64, float32, float64, string, bytes, time, enumeration, message };
+enum class element : std::uint8_t {
+  boolean,
+  int32,
+  int64,
+  uint32,
+  uint64,
+  float32,
+  float64,
+  string,
+  bytes,
+  time,
+  enumeration,
+  message
+};
 
 struct field_plan {
   const google::protobuf::FieldDescriptor* field = nullptr;
@@ -65,8 +78,8 @@ struct key_plan {
 };
 
 struct message_plan {
-  std::string type; ///< "ServiceSpec"
-  std::vector<field_plan> fields; ///< by number, without internal ones
+  std::string type;                               ///< "ServiceSpec"
+  std::vector<field_plan> fields;                 ///< by number, without internal ones
   std::unordered_map<std::string, key_plan> keys; ///< by name in lower case
 
   [[nodiscard]] const key_plan* find(std::string_view key) const;

@@ -37,12 +37,12 @@ std::string quote_char(unsigned char c) {
 
 std::string_view to_string(json_kind kind) {
   switch (kind) {
-    case json_kind::null: return "null";
-    case json_kind::boolean: return "bool";
-    case json_kind::number: return "number";
-    case json_kind::string: return "string";
-    case json_kind::array: return "array";
-    case json_kind::object: return "object";
+  case json_kind::null: return "null";
+  case json_kind::boolean: return "bool";
+  case json_kind::number: return "number";
+  case json_kind::string: return "string";
+  case json_kind::array: return "array";
+  case json_kind::object: return "object";
   }
   return "value";
 }
@@ -61,8 +61,8 @@ bool json_reader::bad(std::string_view where) {
 }
 
 void json_reader::skip_blanks() {
-  while (pos_ < text_.size()
-         && (text_[pos_] == ' ' || text_[pos_] == '\n' || text_[pos_] == '\t' || text_[pos_] == '\r'))
+  while (pos_ < text_.size() &&
+         (text_[pos_] == ' ' || text_[pos_] == '\n' || text_[pos_] == '\t' || text_[pos_] == '\r'))
     ++pos_;
 }
 
@@ -74,14 +74,14 @@ bool json_reader::blank() {
 json_kind json_reader::kind() {
   skip_blanks();
   switch (peek()) {
-    case '{': return json_kind::object;
-    case '[': return json_kind::array;
-    case '"': return json_kind::string;
-    case 't':
-    case 'f': return json_kind::boolean;
-    case 'n': return json_kind::null;
-    case '-': return json_kind::number;
-    default: break;
+  case '{': return json_kind::object;
+  case '[': return json_kind::array;
+  case '"': return json_kind::string;
+  case 't':
+  case 'f': return json_kind::boolean;
+  case 'n': return json_kind::null;
+  case '-': return json_kind::number;
+  default: break;
   }
   if (is_digit(peek()))
     return json_kind::number;
@@ -94,8 +94,8 @@ bool json_reader::take(json_kind wanted) {
   if (!ok())
     return false;
   if (found != wanted)
-    return fail("json: cannot unmarshal " + std::string{to_string(found)} + " into a value of type "
-                + std::string{to_string(wanted)});
+    return fail("json: cannot unmarshal " + std::string{to_string(found)} + " into a value of type " +
+                std::string{to_string(wanted)});
   if (++values_ > limits_.values)
     return fail("JSON document has more than " + std::to_string(limits_.values) + " values");
   return true;
@@ -163,8 +163,8 @@ bool json_reader::quoted(std::string* value) {
   ++pos_;
   for (;;) {
     const auto start = pos_;
-    while (pos_ < text_.size() && static_cast<unsigned char>(text_[pos_]) >= 0x20
-           && static_cast<unsigned char>(text_[pos_]) < 0x80 && text_[pos_] != '"' && text_[pos_] != '\\')
+    while (pos_ < text_.size() && static_cast<unsigned char>(text_[pos_]) >= 0x20 &&
+           static_cast<unsigned char>(text_[pos_]) < 0x80 && text_[pos_] != '"' && text_[pos_] != '\\')
       ++pos_;
     if (value)
       out.append(text_, start, pos_ - start);
@@ -192,7 +192,10 @@ bool json_reader::hex4(std::uint32_t& code) {
   code = 0;
   for (int i = 0; i < 4; ++i, ++pos_) {
     const char c = peek();
-    const int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int digit = is_digit(c)            ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (pos_ >= text_.size() || digit < 0)
       return bad("in \\u hexadecimal character escape");
     code = code << 4 | static_cast<std::uint32_t>(digit);
@@ -286,20 +289,20 @@ bool json_reader::skip() {
   std::string key;
   std::string_view number;
   switch (kind()) {
-    case json_kind::null: return ok() && read_null();
-    case json_kind::boolean: return read_bool(flag);
-    case json_kind::number: return read_number(number);
-    case json_kind::string: return take(json_kind::string) && quoted(nullptr);
-    case json_kind::array:
-      if (enter_array())
-        while (next_element())
-          skip();
-      return ok();
-    case json_kind::object:
-      if (enter_object())
-        while (next_key(key))
-          skip();
-      return ok();
+  case json_kind::null: return ok() && read_null();
+  case json_kind::boolean: return read_bool(flag);
+  case json_kind::number: return read_number(number);
+  case json_kind::string: return take(json_kind::string) && quoted(nullptr);
+  case json_kind::array:
+    if (enter_array())
+      while (next_element())
+        skip();
+    return ok();
+  case json_kind::object:
+    if (enter_object())
+      while (next_key(key))
+        skip();
+    return ok();
   }
   return false;
 }

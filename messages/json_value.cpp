@@ -14,37 +14,39 @@ bool same_in_any_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-failure invalid_filter() { return {errc::invalid_argument, "invalid filter: expected {\"key\":{\"value\":true}} or {\"key\":[\"value\"]}"}; }
+failure invalid_filter() {
+  return {errc::invalid_argument, "invalid filter: expected {\"key\":{\"value\":true}} or {\"key\":[\"value\"]}"};
+}
 
 } // namespace
 
 json_value json_value::read(json_reader& in) {
   json_value out;
   switch (in.kind()) {
-    case json_kind::null: in.read_null(); break;
-    case json_kind::boolean: in.read_bool(out.value_.emplace<bool>()); break;
-    case json_kind::number: {
-      std::string_view digits;
-      in.read_number(digits);
-      out.value_ = number{std::string{digits}};
-      break;
-    }
-    case json_kind::string: in.read_string(out.value_.emplace<std::string>()); break;
-    case json_kind::array: {
-      auto& items = out.value_.emplace<std::vector<json_value>>();
-      if (in.enter_array())
-        while (in.next_element())
-          items.push_back(read(in));
-      break;
-    }
-    case json_kind::object: {
-      auto& members = out.value_.emplace<std::vector<member>>();
-      std::string key;
-      if (in.enter_object())
-        while (in.next_key(key))
-          members.emplace_back(key, read(in));
-      break;
-    }
+  case json_kind::null: in.read_null(); break;
+  case json_kind::boolean: in.read_bool(out.value_.emplace<bool>()); break;
+  case json_kind::number: {
+    std::string_view digits;
+    in.read_number(digits);
+    out.value_ = number{std::string{digits}};
+    break;
+  }
+  case json_kind::string: in.read_string(out.value_.emplace<std::string>()); break;
+  case json_kind::array: {
+    auto& items = out.value_.emplace<std::vector<json_value>>();
+    if (in.enter_array())
+      while (in.next_element())
+        items.push_back(read(in));
+    break;
+  }
+  case json_kind::object: {
+    auto& members = out.value_.emplace<std::vector<member>>();
+    std::string key;
+    if (in.enter_object())
+      while (in.next_key(key))
+        members.emplace_back(key, read(in));
+    break;
+  }
   }
   return out;
 }
@@ -126,22 +128,22 @@ void json_value::erase(std::string_view key) {
 
 void json_value::write(json_writer& out) const {
   switch (kind()) {
-    case json_kind::null: return out.null();
-    case json_kind::boolean: return out.boolean(as_bool());
-    case json_kind::number: return out.raw(std::get<number>(value_).digits);
-    case json_kind::string: return out.string(as_string());
-    case json_kind::array:
-      out.begin_array();
-      for (const auto& item : items())
-        item.write(out);
-      return out.end_array();
-    case json_kind::object:
-      out.begin_object();
-      for (const auto& [key, value] : members()) {
-        out.key(key);
-        value.write(out);
-      }
-      return out.end_object();
+  case json_kind::null: return out.null();
+  case json_kind::boolean: return out.boolean(as_bool());
+  case json_kind::number: return out.raw(std::get<number>(value_).digits);
+  case json_kind::string: return out.string(as_string());
+  case json_kind::array:
+    out.begin_array();
+    for (const auto& item : items())
+      item.write(out);
+    return out.end_array();
+  case json_kind::object:
+    out.begin_object();
+    for (const auto& [key, value] : members()) {
+      out.key(key);
+      value.write(out);
+    }
+    return out.end_object();
   }
 }
 

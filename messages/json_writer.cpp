@@ -33,9 +33,7 @@ void append_escape(std::string& out, unsigned char c) {
 }
 
 // U+2028 and U+2029 end a line in JavaScript; Go always escapes them.
-bool is_line_separator(std::string_view s) {
-  return s.starts_with("\xe2\x80\xa8") || s.starts_with("\xe2\x80\xa9");
-}
+bool is_line_separator(std::string_view s) { return s.starts_with("\xe2\x80\xa8") || s.starts_with("\xe2\x80\xa9"); }
 
 void append_string(std::string& out, std::string_view s) {
   out += '"';

@@ -104,22 +104,24 @@ private:
   // The i-th element, or the singular value for -1.
   void item(const pb::Message& msg, const pb::Reflection& reflection, const pb::FieldDescriptor& field, int i) {
     using F = pb::FieldDescriptor;
+    using R = pb::Reflection;
     const auto* f = &field;
+    const auto get = [&](auto one, auto many) {
+      return i < 0 ? (reflection.*one)(msg, f) : (reflection.*many)(msg, f, i);
+    };
     switch (field.cpp_type()) {
-      case F::CPPTYPE_BOOL: out_ += (i < 0 ? reflection.GetBool(msg, f) : reflection.GetRepeatedBool(msg, f, i)) ? "true" : "false"; break;
-      case F::CPPTYPE_INT32: out_ += std::to_string(i < 0 ? reflection.GetInt32(msg, f) : reflection.GetRepeatedInt32(msg, f, i)); break;
-      case F::CPPTYPE_INT64: integer(field, i < 0 ? reflection.GetInt64(msg, f) : reflection.GetRepeatedInt64(msg, f, i)); break;
-      case F::CPPTYPE_UINT32: out_ += std::to_string(i < 0 ? reflection.GetUInt32(msg, f) : reflection.GetRepeatedUInt32(msg, f, i)); break;
-      case F::CPPTYPE_UINT64: out_ += std::to_string(i < 0 ? reflection.GetUInt64(msg, f) : reflection.GetRepeatedUInt64(msg, f, i)); break;
-      case F::CPPTYPE_FLOAT: scalar::append_float(out_, i < 0 ? reflection.GetFloat(msg, f) : reflection.GetRepeatedFloat(msg, f, i)); break;
-      case F::CPPTYPE_DOUBLE: scalar::append_float(out_, i < 0 ? reflection.GetDouble(msg, f) : reflection.GetRepeatedDouble(msg, f, i)); break;
-      case F::CPPTYPE_ENUM: enumeration(field, i < 0 ? reflection.GetEnumValue(msg, f) : reflection.GetRepeatedEnumValue(msg, f, i)); break;
-      case F::CPPTYPE_STRING: {
-        std::string scratch;
-        text(field, i < 0 ? reflection.GetStringReference(msg, f, &scratch) : reflection.GetRepeatedStringReference(msg, f, i, &scratch));
-        break;
-      }
-      case F::CPPTYPE_MESSAGE: message(i < 0 ? reflection.GetMessage(msg, f) : reflection.GetRepeatedMessage(msg, f, i)); break;
+    case F::CPPTYPE_BOOL: out_ += get(&R::GetBool, &R::GetRepeatedBool) ? "true" : "false"; break;
+    case F::CPPTYPE_INT32: out_ += std::to_string(get(&R::GetInt32, &R::GetRepeatedInt32)); break;
+    case F::CPPTYPE_INT64: integer(field, get(&R::GetInt64, &R::GetRepeatedInt64)); break;
+    case F::CPPTYPE_UINT32: out_ += std::to_string(get(&R::GetUInt32, &R::GetRepeatedUInt32)); break;
+    case F::CPPTYPE_UINT64: out_ += std::to_string(get(&R::GetUInt64, &R::GetRepeatedUInt64)); break;
+    case F::CPPTYPE_FLOAT: scalar::append_float(out_, get(&R::GetFloat, &R::GetRepeatedFloat)); break;
+    case F::CPPTYPE_DOUBLE: scalar::append_float(out_, get(&R::GetDouble, &R::GetRepeatedDouble)); break;
+    case F::CPPTYPE_ENUM: enumeration(field, get(&R::GetEnumValue, &R::GetRepeatedEnumValue)); break;
+    case F::CPPTYPE_STRING: text(field, get(&R::GetString, &R::GetRepeatedString)); break;
+    case F::CPPTYPE_MESSAGE:
+      message(i < 0 ? reflection.GetMessage(msg, f) : reflection.GetRepeatedMessage(msg, f, i));
+      break;
     }
   }
 
@@ -167,7 +169,8 @@ std::string short_name(const google::protobuf::EnumValueDescriptor& value) {
   if (const auto prefix = prefix_of(value.type()->name()); name.starts_with(prefix))
     name.remove_prefix(prefix.size());
   std::string out{name};
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
@@ -176,12 +179,13 @@ bool is_redacted(const google::protobuf::FieldDescriptor& field) {
     return true;
   // A net under forgotten marks: names that only secrets have.
   constexpr std::array<std::string_view, 9> secret_names = {
-    "registry_auth", "join_token", "unlock_key", "private_key", "password", "signing_key", "secret_data", "data_key", "ca_key",
+      "registry_auth", "join_token",  "unlock_key", "private_key", "password",
+      "signing_key",   "secret_data", "data_key",   "ca_key",
   };
   const auto& name = field.name();
   return std::any_of(secret_names.begin(), secret_names.end(),
-                     [&](std::string_view part) { return name.find(part) != std::string::npos; })
-         && field.cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_BOOL;
+                     [&](std::string_view part) { return name.find(part) != std::string::npos; }) &&
+         field.cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_BOOL;
 }
 
 } // namespace swarm

@@ -11,7 +11,7 @@ namespace google::protobuf {
 class EnumValueDescriptor;
 class FieldDescriptor;
 class Message;
-}
+} // namespace google::protobuf
 
 namespace swarm {
 

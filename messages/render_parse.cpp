@@ -25,9 +25,8 @@ bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' |
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.'; }
 
 bool same_in_any_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 bool is_valid_utf8(std::string_view s) {
@@ -49,7 +48,8 @@ public:
     const auto& type = *out.GetDescriptor();
     skip_blanks();
     bool fine = true;
-    if (const auto name = peek_word(); !name.empty() && (std::isupper(static_cast<unsigned char>(name.front())) || name == type.full_name())) {
+    if (const auto name = peek_word();
+        !name.empty() && (std::isupper(static_cast<unsigned char>(name.front())) || name == type.full_name())) {
       if (name != type.name() && name != type.full_name())
         fail("this is a " + std::string{name} + ", wanted is a " + type.name());
       pos_ += name.size();
@@ -169,7 +169,8 @@ private:
     if (field.cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE) {
       if (!take('{'))
         return fail("'{' must open " + field.name());
-      return fields(field.is_repeated() ? *reflection.AddMessage(&msg, &field) : *reflection.MutableMessage(&msg, &field), '}');
+      return fields(
+          field.is_repeated() ? *reflection.AddMessage(&msg, &field) : *reflection.MutableMessage(&msg, &field), '}');
     }
     const auto start = pos_;
     const bool in_quotes = peek() == '"';
@@ -187,8 +188,9 @@ private:
 
   bool bare(std::string& out, bool colons) {
     const auto start = pos_;
-    while (pos_ < text_.size() && !is_blank(text_[pos_]) && std::string_view{"[]{}\""}.find(text_[pos_]) == std::string_view::npos
-           && (colons || (text_[pos_] != ':' && text_[pos_] != '=')))
+    while (pos_ < text_.size() && !is_blank(text_[pos_]) &&
+           std::string_view{"[]{}\""}.find(text_[pos_]) == std::string_view::npos &&
+           (colons || (text_[pos_] != ':' && text_[pos_] != '=')))
       ++pos_;
     out = text_.substr(start, pos_ - start);
     return !out.empty() || fail("a value is expected");
@@ -264,29 +266,30 @@ private:
       return value.has_value();
     };
     switch (field.cpp_type()) {
-      case F::CPPTYPE_BOOL:
-        return put(text == "true" || text == "false" ? std::optional{text == "true"} : std::nullopt, &R::SetBool, &R::AddBool);
-      case F::CPPTYPE_INT32: return put(number<std::int32_t>(text), &R::SetInt32, &R::AddInt32);
-      case F::CPPTYPE_INT64: {
-        auto value = number<std::int64_t>(text);
-        if (!value && field.options().GetExtension(json).time())
-          value = scalar::parse_rfc3339(text);
-        return put(value, &R::SetInt64, &R::AddInt64);
-      }
-      case F::CPPTYPE_UINT32: return put(number<std::uint32_t>(text), &R::SetUInt32, &R::AddUInt32);
-      case F::CPPTYPE_UINT64: return put(number<std::uint64_t>(text), &R::SetUInt64, &R::AddUInt64);
-      case F::CPPTYPE_FLOAT: return put(number<float>(text), &R::SetFloat, &R::AddFloat);
-      case F::CPPTYPE_DOUBLE: return put(number<double>(text), &R::SetDouble, &R::AddDouble);
-      case F::CPPTYPE_ENUM: return put(enum_number(*field.enum_type(), text), &R::SetEnumValue, &R::AddEnumValue);
-      case F::CPPTYPE_STRING:
-        if (field.type() == F::TYPE_STRING && !is_valid_utf8(text))
-          return fail("text must be valid UTF-8");
-        if (field.is_repeated())
-          reflection.AddString(&msg, &field, std::move(text));
-        else
-          reflection.SetString(&msg, &field, std::move(text));
-        return true;
-      case F::CPPTYPE_MESSAGE: break;
+    case F::CPPTYPE_BOOL:
+      return put(text == "true" || text == "false" ? std::optional{text == "true"} : std::nullopt, &R::SetBool,
+                 &R::AddBool);
+    case F::CPPTYPE_INT32: return put(number<std::int32_t>(text), &R::SetInt32, &R::AddInt32);
+    case F::CPPTYPE_INT64: {
+      auto value = number<std::int64_t>(text);
+      if (!value && field.options().GetExtension(json).time())
+        value = scalar::parse_rfc3339(text);
+      return put(value, &R::SetInt64, &R::AddInt64);
+    }
+    case F::CPPTYPE_UINT32: return put(number<std::uint32_t>(text), &R::SetUInt32, &R::AddUInt32);
+    case F::CPPTYPE_UINT64: return put(number<std::uint64_t>(text), &R::SetUInt64, &R::AddUInt64);
+    case F::CPPTYPE_FLOAT: return put(number<float>(text), &R::SetFloat, &R::AddFloat);
+    case F::CPPTYPE_DOUBLE: return put(number<double>(text), &R::SetDouble, &R::AddDouble);
+    case F::CPPTYPE_ENUM: return put(enum_number(*field.enum_type(), text), &R::SetEnumValue, &R::AddEnumValue);
+    case F::CPPTYPE_STRING:
+      if (field.type() == F::TYPE_STRING && !is_valid_utf8(text))
+        return fail("text must be valid UTF-8");
+      if (field.is_repeated())
+        reflection.AddString(&msg, &field, std::move(text));
+      else
+        reflection.SetString(&msg, &field, std::move(text));
+      return true;
+    case F::CPPTYPE_MESSAGE: break;
     }
     return false;
   }

@@ -84,7 +84,8 @@ TEST(docker_json, a_minimal_create_comes_back_with_its_empty_structs) {
 }
 
 TEST(docker_json, a_node_is_written_as_recorded) {
-  const auto* recorded = R"({"ID":"o6e1","Version":{"Index":1961},"CreatedAt":"2026-11-22T08:26:08.595645196Z","UpdatedAt":"2026-11-22T08:26:09Z",
+  const auto* recorded =
+      R"({"ID":"o6e1","Version":{"Index":1961},"CreatedAt":"2026-11-22T08:26:08.595645196Z","UpdatedAt":"2026-11-22T08:26:09Z",
     "Spec":{"Labels":{},"Role":"worker","Availability":"active"},"Description":{"Hostname":"h1b","Platform":{"Architecture":"x86_64","OS":"linux"},
     "Resources":{"NanoCPUs":2000000000,"MemoryBytes":25276502016,"GenericResources":[{"NamedResourceSpec":{"Kind":"gpu","Value":"UUID1"}}]},
     "Engine":{"EngineVersion":"20.10.24+dfsg1","Plugins":[{"Type":"Log","Name":"awslogs"},{"Type":"Volume","Name":"local"}]},
@@ -93,13 +94,15 @@ TEST(docker_json, a_node_is_written_as_recorded) {
   EXPECT_EQ(through<Node>(recorded), canonical(recorded));
   Node fresh;
   fresh.set_raft_id(7);
-  EXPECT_EQ(canonical(to_json(fresh, newest)),
-            R"({"CreatedAt":"0001-01-01T00:00:00Z","Description":{"Engine":{},"Platform":{},"Resources":{},"TLSInfo":{}},)"
-            R"("Spec":{"Labels":{}},"Status":{"State":"unknown"},"UpdatedAt":"0001-01-01T00:00:00Z","Version":{}})");
+  EXPECT_EQ(
+      canonical(to_json(fresh, newest)),
+      R"({"CreatedAt":"0001-01-01T00:00:00Z","Description":{"Engine":{},"Platform":{},"Resources":{},"TLSInfo":{}},)"
+      R"("Spec":{"Labels":{}},"Status":{"State":"unknown"},"UpdatedAt":"0001-01-01T00:00:00Z","Version":{}})");
 }
 
 TEST(docker_json, a_task_is_written_as_recorded) {
-  const auto* running = R"({"ID":"swgq","Version":{"Index":138},"CreatedAt":"2026-11-22T08:26:08Z","UpdatedAt":"2026-11-22T08:26:09Z","Labels":{},
+  const auto* running =
+      R"({"ID":"swgq","Version":{"Index":138},"CreatedAt":"2026-11-22T08:26:08Z","UpdatedAt":"2026-11-22T08:26:09Z","Labels":{},
     "Spec":{"ContainerSpec":{"Image":"busybox"},"ForceUpdate":0},"ServiceID":"7f48","Slot":1,"NodeID":"0yp8",
     "Status":{"Timestamp":"2026-11-22T08:26:10Z","State":"running","Message":"started","ContainerStatus":{"ContainerID":"d9c0","PID":4870,"ExitCode":0},
       "PortStatus":{"Ports":[{"Protocol":"tcp","TargetPort":81,"PublishedPort":9998,"PublishMode":"host"},{"Protocol":"tcp","TargetPort":81,"PublishedPort":9998,"PublishMode":"host"}]}},
@@ -117,10 +120,11 @@ TEST(docker_json, a_task_is_written_as_recorded) {
   pending.mutable_status()->set_err("no suitable node (insufficient resources on 2 nodes)");
   pending.set_desired_state(TASK_STATE_RUNNING);
   pending.mutable_job_iteration();
-  EXPECT_EQ(canonical(to_json(pending, newest)),
-            R"({"CreatedAt":"0001-01-01T00:00:00Z","DesiredState":"running","ID":"p","JobIteration":{},"Labels":{},"Spec":{"ForceUpdate":0},)"
-            R"j("Status":{"Err":"no suitable node (insufficient resources on 2 nodes)","Message":"pending task scheduling","PortStatus":{},)j"
-            R"("State":"pending","Timestamp":"2026-11-22T08:26:08Z"},"UpdatedAt":"0001-01-01T00:00:00Z","Version":{},"Volumes":null})");
+  EXPECT_EQ(
+      canonical(to_json(pending, newest)),
+      R"({"CreatedAt":"0001-01-01T00:00:00Z","DesiredState":"running","ID":"p","JobIteration":{},"Labels":{},"Spec":{"ForceUpdate":0},)"
+      R"j("Status":{"Err":"no suitable node (insufficient resources on 2 nodes)","Message":"pending task scheduling","PortStatus":{},)j"
+      R"("State":"pending","Timestamp":"2026-11-22T08:26:08Z"},"UpdatedAt":"0001-01-01T00:00:00Z","Version":{},"Volumes":null})");
 }
 
 TEST(docker_json, a_service_and_a_swarm_are_written_as_docker_does) {
@@ -131,27 +135,30 @@ TEST(docker_json, a_service_and_a_swarm_are_written_as_docker_does) {
   service.mutable_job_status();
   service.mutable_service_status()->set_running_tasks(1);
   service.set_spec_version(7);
-  EXPECT_EQ(canonical(to_json(service, newest)),
-            R"({"CreatedAt":"0001-01-01T00:00:00Z","Endpoint":{"Spec":{}},"ID":"s1","JobStatus":{"JobIteration":{},"LastExecution":"0001-01-01T00:00:00Z"},)"
-            R"("ServiceStatus":{"CompletedTasks":0,"DesiredTasks":0,"RunningTasks":1},"Spec":{"Labels":{},"Mode":{},"Name":"web","TaskTemplate":{"ForceUpdate":0}},)"
-            R"("UpdatedAt":"0001-01-01T00:00:00Z","Version":{"Index":9}})");
+  EXPECT_EQ(
+      canonical(to_json(service, newest)),
+      R"({"CreatedAt":"0001-01-01T00:00:00Z","Endpoint":{"Spec":{}},"ID":"s1","JobStatus":{"JobIteration":{},"LastExecution":"0001-01-01T00:00:00Z"},)"
+      R"("ServiceStatus":{"CompletedTasks":0,"DesiredTasks":0,"RunningTasks":1},"Spec":{"Labels":{},"Mode":{},"Name":"web","TaskTemplate":{"ForceUpdate":0}},)"
+      R"("UpdatedAt":"0001-01-01T00:00:00Z","Version":{"Index":9}})");
   const auto* spec = R"({"Name":"default","Labels":{},"Orchestration":{"TaskHistoryRetentionLimit":5},
     "Raft":{"SnapshotInterval":10000,"KeepOldSnapshots":0,"LogEntriesForSlowFollowers":500,"ElectionTick":10,"HeartbeatTick":1},
     "Dispatcher":{"HeartbeatPeriod":5000000000},"CAConfig":{"NodeCertExpiry":7776000000000000},"TaskDefaults":{},"EncryptionConfig":{"AutoLockManagers":false}})";
   EXPECT_EQ(through<ClusterSpec>(spec), canonical(spec));
   Cluster cluster;
-  EXPECT_EQ(canonical(to_json(cluster, newest)),
-            R"({"CreatedAt":"0001-01-01T00:00:00Z","DataPathPort":0,"DefaultAddrPool":null,"RootRotationInProgress":false,"Spec":{"CAConfig":{},"Dispatcher":{},)"
-            R"("EncryptionConfig":{"AutoLockManagers":false},"Labels":{},"Orchestration":{},"Raft":{"ElectionTick":0,"HeartbeatTick":0},"TaskDefaults":{}},)"
-            R"("SubnetSize":0,"TLSInfo":{},"UpdatedAt":"0001-01-01T00:00:00Z","Version":{}})");
+  EXPECT_EQ(
+      canonical(to_json(cluster, newest)),
+      R"({"CreatedAt":"0001-01-01T00:00:00Z","DataPathPort":0,"DefaultAddrPool":null,"RootRotationInProgress":false,"Spec":{"CAConfig":{},"Dispatcher":{},)"
+      R"("EncryptionConfig":{"AutoLockManagers":false},"Labels":{},"Orchestration":{},"Raft":{"ElectionTick":0,"HeartbeatTick":0},"TaskDefaults":{}},)"
+      R"("SubnetSize":0,"TLSInfo":{},"UpdatedAt":"0001-01-01T00:00:00Z","Version":{}})");
 }
 
 TEST(docker_json, bodies_that_are_no_objects_have_dockers_presence_rules) {
   EXPECT_EQ(to_json(SwarmInfo{}, newest).find("\"Cluster\""), std::string::npos);
   SwarmInfo info;
   info.set_local_node_state("inactive");
-  EXPECT_EQ(to_json(info, newest),
-            R"({"NodeID":"","NodeAddr":"","LocalNodeState":"inactive","ControlAvailable":false,"Error":"","RemoteManagers":null})");
+  EXPECT_EQ(
+      to_json(info, newest),
+      R"({"NodeID":"","NodeAddr":"","LocalNodeState":"inactive","ControlAvailable":false,"Error":"","RemoteManagers":null})");
   EXPECT_EQ(to_json(ServiceUpdateResponse{}, newest), R"({"Warnings":null})");
   EXPECT_EQ(to_json(ErrorResponse{}, newest), R"({"message":""})");
   EventMessage event;
@@ -161,10 +168,15 @@ TEST(docker_json, bodies_that_are_no_objects_have_dockers_presence_rules) {
   event.set_scope("swarm");
   event.set_time(1);
   event.set_time_nano(1000000002);
-  EXPECT_EQ(to_json(event, newest),
-            R"({"Type":"service","Action":"create","Actor":{"ID":"s","Attributes":{}},"scope":"swarm","time":1,"timeNano":1000000002})");
+  EXPECT_EQ(
+      to_json(event, newest),
+      R"({"Type":"service","Action":"create","Actor":{"ID":"s","Attributes":{}},"scope":"swarm","time":1,"timeNano":1000000002})");
   SwarmInitRequest init;
-  ASSERT_EQ(read(R"({"ListenAddr":"0.0.0.0:2377","DataPathPort":4789,"DefaultAddrPool":["10.0.0.0/8"],"SubnetSize":24,"Availability":"drain","AutoLockManagers":true})", init), "");
+  ASSERT_EQ(
+      read(
+          R"({"ListenAddr":"0.0.0.0:2377","DataPathPort":4789,"DefaultAddrPool":["10.0.0.0/8"],"SubnetSize":24,"Availability":"drain","AutoLockManagers":true})",
+          init),
+      "");
   EXPECT_EQ(init.subnet_size(), 24u);
   EXPECT_EQ(init.availability(), NODE_AVAILABILITY_DRAIN);
   ASSERT_EQ(read(R"({"DefaultAddrPool":["10.0.0.0/8"],"SubnetSize":24,"DataPathPort":1})", init, {38}), "");
@@ -174,19 +186,25 @@ TEST(docker_json, bodies_that_are_no_objects_have_dockers_presence_rules) {
 
 TEST(docker_json, null_when_empty_and_always_follow_gos_rules_for_each_shape) {
   const auto* privileges = R"({"ContainerSpec":{"Privileges":{}},"ForceUpdate":0})";
-  EXPECT_EQ(through<TaskSpec>(privileges),
-            R"({"ContainerSpec":{"Privileges":{"CredentialSpec":null,"NoNewPrivileges":false,"SELinuxContext":null}},"ForceUpdate":0})");
-  EXPECT_EQ(through<TaskSpec>(R"({"ContainerSpec":{"Secrets":[{}],"Configs":[{"Runtime":{}}],"Init":false,"StopGracePeriod":0}})"),
-            R"({"ContainerSpec":{"Configs":[{"ConfigID":"","ConfigName":"","Runtime":{}}],"Init":false,"Secrets":[{"File":null,"SecretID":"","SecretName":""}],)"
-            R"("StopGracePeriod":0},"ForceUpdate":0})");
-  EXPECT_EQ(through<TmpfsOptions>(R"({"Options":[["exec"],["uid","1"],[]]})"), R"({"Options":[["exec"],["uid","1"],[]]})");
+  EXPECT_EQ(
+      through<TaskSpec>(privileges),
+      R"({"ContainerSpec":{"Privileges":{"CredentialSpec":null,"NoNewPrivileges":false,"SELinuxContext":null}},"ForceUpdate":0})");
+  EXPECT_EQ(
+      through<TaskSpec>(
+          R"({"ContainerSpec":{"Secrets":[{}],"Configs":[{"Runtime":{}}],"Init":false,"StopGracePeriod":0}})"),
+      R"({"ContainerSpec":{"Configs":[{"ConfigID":"","ConfigName":"","Runtime":{}}],"Init":false,"Secrets":[{"File":null,"SecretID":"","SecretName":""}],)"
+      R"("StopGracePeriod":0},"ForceUpdate":0})");
+  EXPECT_EQ(through<TmpfsOptions>(R"({"Options":[["exec"],["uid","1"],[]]})"),
+            R"({"Options":[["exec"],["uid","1"],[]]})");
   EXPECT_EQ(through<UpdateConfig>("{}"), R"({"MaxFailureRatio":0,"Order":"","Parallelism":0})");
 }
 
 TEST(docker_json, keys_are_read_in_any_case_and_unknown_ones_skipped) {
   ServiceSpec spec;
   ASSERT_EQ(read(R"({"NAME":"a","tasktemplate":{"containerSpec":{"IMAGE":"i","tty":true,"dnsConfig":{"search":["x"]}}},
-                     "Unknown":{"deep":[1,{"x":null}]},"Name ":"no"})", spec), "");
+                     "Unknown":{"deep":[1,{"x":null}]},"Name ":"no"})",
+                 spec),
+            "");
   EXPECT_EQ(spec.name(), "a");
   EXPECT_EQ(spec.task_template().container_spec().image(), "i");
   EXPECT_TRUE(spec.task_template().container_spec().tty());
@@ -195,11 +213,17 @@ TEST(docker_json, keys_are_read_in_any_case_and_unknown_ones_skipped) {
 
 TEST(docker_json, null_leaves_unset_and_the_last_of_equal_keys_wins) {
   ServiceSpec spec;
-  ASSERT_EQ(read(R"({"Name":null,"Labels":null,"TaskTemplate":null,"UpdateConfig":null,"Mode":{"Replicated":{"Replicas":null}}})", spec), "");
+  ASSERT_EQ(
+      read(
+          R"({"Name":null,"Labels":null,"TaskTemplate":null,"UpdateConfig":null,"Mode":{"Replicated":{"Replicas":null}}})",
+          spec),
+      "");
   EXPECT_FALSE(spec.has_task_template());
   EXPECT_FALSE(spec.mode().replicated().has_replicas());
   ASSERT_EQ(read(R"({"Name":"a","name":"b","Labels":{"x":"1","y":"1","x":"2"},"Labels":{"y":"2","z":null},
-                     "TaskTemplate":{"ForceUpdate":1,"ContainerSpec":{"Args":["a","b"],"args":["c",null]}},"TaskTemplate":{"ForceUpdate":2}})", spec), "");
+                     "TaskTemplate":{"ForceUpdate":1,"ContainerSpec":{"Args":["a","b"],"args":["c",null]}},"TaskTemplate":{"ForceUpdate":2}})",
+                 spec),
+            "");
   EXPECT_EQ(spec.name(), "b");
   EXPECT_EQ(spec.labels().size(), 3u);
   EXPECT_EQ(spec.labels().at("x"), "2");
@@ -213,7 +237,11 @@ TEST(docker_json, null_leaves_unset_and_the_last_of_equal_keys_wins) {
 
 TEST(docker_json, inlined_messages_stand_in_the_enclosing_object) {
   Secret secret;
-  ASSERT_EQ(read(R"({"id":"x","version":{"Index":18446744073709551615},"createdat":"2026-11-22T08:26:08.5+01:00","Spec":{"Data":"c2VjcmV0"}})", secret), "");
+  ASSERT_EQ(
+      read(
+          R"({"id":"x","version":{"Index":18446744073709551615},"createdat":"2026-11-22T08:26:08.5+01:00","Spec":{"Data":"c2VjcmV0"}})",
+          secret),
+      "");
   EXPECT_EQ(secret.meta().version().index(), 18446744073709551615u);
   EXPECT_EQ(secret.meta().created_at(), 1795332368500000000);
   EXPECT_EQ(secret.spec().data(), "secret");
@@ -229,15 +257,16 @@ TEST(docker_json, fields_are_gated_by_the_api_version) {
     "Resources":{"Limits":{"Pids":4},"SwapBytes":1,"MemorySwappiness":2},"Placement":{"MaxReplicas":1}}})";
   // The version from which each key exists; "Networks" is the one that ends.
   const std::vector<std::pair<std::string, std::uint32_t>> since = {
-    {"\"Sysctls\"", 40},  {"\"Config\"", 40},        {"\"Runtime\"", 40}, {"\"MaxReplicas\"", 40},     {"\"CapabilityAdd\"", 41},
-    {"\"Ulimits\"", 41},  {"\"CapabilityDrop\"", 41}, {"\"Pids\"", 41},   {"\"ReplicatedJob\"", 41},   {"\"ClusterOptions\"", 42},
-    {"\"Seccomp\"", 44},  {"\"AppArmor\"", 44},      {"\"NoNewPrivileges\"", 44}, {"\"StartInterval\"", 44}, {"\"Subpath\"", 45},
-    {"\"Options\"", 46},  {"\"OomScoreAdj\"", 46},   {"\"SwapBytes\"", 52}, {"\"MemorySwappiness\"", 52}};
+      {"\"Sysctls\"", 40},         {"\"Config\"", 40},         {"\"Runtime\"", 40},         {"\"MaxReplicas\"", 40},
+      {"\"CapabilityAdd\"", 41},   {"\"Ulimits\"", 41},        {"\"CapabilityDrop\"", 41},  {"\"Pids\"", 41},
+      {"\"ReplicatedJob\"", 41},   {"\"ClusterOptions\"", 42}, {"\"Seccomp\"", 44},         {"\"AppArmor\"", 44},
+      {"\"NoNewPrivileges\"", 44}, {"\"StartInterval\"", 44},  {"\"Subpath\"", 45},         {"\"Options\"", 46},
+      {"\"OomScoreAdj\"", 46},     {"\"SwapBytes\"", 52},      {"\"MemorySwappiness\"", 52}};
   ServiceSpec whole;
   ASSERT_EQ(read(all, whole, {60}), "");
   whole.add_networks()->set_target("n");
   for (const std::uint32_t minor : {39, 40, 41, 43, 44, 50, 52}) {
-    const auto out = to_json(whole, {minor}); // gate on output
+    const auto out = to_json(whole, {minor});           // gate on output
     const auto in = through<ServiceSpec>(all, {minor}); // gate on input and output
     for (const auto& [key, first] : since) {
       EXPECT_EQ(out.find(key) != std::string::npos, minor >= first) << key << " at 1." << minor;
@@ -252,41 +281,53 @@ TEST(docker_json, fields_are_gated_by_the_api_version) {
 }
 
 TEST(docker_json, wrong_types_are_refused_with_gos_text_and_the_path) {
-  EXPECT_EQ(error_of<ServiceSpec>(R"({"Name":1})"), "json: cannot unmarshal number into Go struct field ServiceSpec.Name of type string");
+  EXPECT_EQ(error_of<ServiceSpec>(R"({"Name":1})"),
+            "json: cannot unmarshal number into Go struct field ServiceSpec.Name of type string");
   EXPECT_EQ(error_of<ServiceSpec>(R"({"TaskTemplate":{"ForceUpdate":"x"}})"),
             "json: cannot unmarshal string into Go struct field TaskSpec.TaskTemplate.ForceUpdate of type uint64");
   EXPECT_EQ(error_of<ServiceSpec>(R"({"TaskTemplate":{"ContainerSpec":{"Args":"x"}}})"),
-            "json: cannot unmarshal string into Go struct field ContainerSpec.TaskTemplate.ContainerSpec.Args of type []string");
-  EXPECT_EQ(error_of<ServiceSpec>(R"({"TaskTemplate":{"ContainerSpec":{"Args":[true]}}})"),
-            "json: cannot unmarshal bool into Go struct field ContainerSpec.TaskTemplate.ContainerSpec.Args of type string");
-  EXPECT_EQ(error_of<ServiceSpec>(R"({"Labels":[]})"), "json: cannot unmarshal array into Go struct field ServiceSpec.Labels of type map[string]string");
-  EXPECT_EQ(error_of<ServiceSpec>(R"({"Mode":{"Replicated":7}})"),
-            "json: cannot unmarshal number into Go struct field ServiceMode.Mode.Replicated of type swarm.ReplicatedService");
+            "json: cannot unmarshal string into Go struct field ContainerSpec.TaskTemplate.ContainerSpec.Args of type "
+            "[]string");
+  EXPECT_EQ(
+      error_of<ServiceSpec>(R"({"TaskTemplate":{"ContainerSpec":{"Args":[true]}}})"),
+      "json: cannot unmarshal bool into Go struct field ContainerSpec.TaskTemplate.ContainerSpec.Args of type string");
+  EXPECT_EQ(error_of<ServiceSpec>(R"({"Labels":[]})"),
+            "json: cannot unmarshal array into Go struct field ServiceSpec.Labels of type map[string]string");
+  EXPECT_EQ(
+      error_of<ServiceSpec>(R"({"Mode":{"Replicated":7}})"),
+      "json: cannot unmarshal number into Go struct field ServiceMode.Mode.Replicated of type swarm.ReplicatedService");
   EXPECT_EQ(error_of<ServiceSpec>("[1]"), "json: cannot unmarshal array into Go value of type swarm.ServiceSpec");
   EXPECT_EQ(error_of<ServiceSpec>("\"x\""), "json: cannot unmarshal string into Go value of type swarm.ServiceSpec");
-  EXPECT_EQ(error_of<TmpfsOptions>(R"({"Options":["x"]})"), "json: cannot unmarshal string into Go struct field TmpfsOptions.Options of type []string");
+  EXPECT_EQ(error_of<TmpfsOptions>(R"({"Options":["x"]})"),
+            "json: cannot unmarshal string into Go struct field TmpfsOptions.Options of type []string");
   EXPECT_EQ(error_of<SecretSpec>(R"({"Data":"a*b="})"), "illegal base64 data at input byte 1 (Data)");
-  EXPECT_EQ(error_of<Secret>(R"({"CreatedAt":"yesterday"})"), R"(parsing time "yesterday" as "2006-01-02T15:04:05Z07:00" failed (CreatedAt))");
-  EXPECT_EQ(error_of<ServiceSpec>(R"({"Name":1,"Labels":{"a":2},"x":tru})"), "invalid character '}' in literal true (expecting 'e')")
-    << "syntax first";
+  EXPECT_EQ(error_of<Secret>(R"({"CreatedAt":"yesterday"})"),
+            R"(parsing time "yesterday" as "2006-01-02T15:04:05Z07:00" failed (CreatedAt))");
+  EXPECT_EQ(error_of<ServiceSpec>(R"({"Name":1,"Labels":{"a":2},"x":tru})"),
+            "invalid character '}' in literal true (expecting 'e')")
+      << "syntax first";
 }
 
 TEST(docker_json, numbers_must_fit_their_type) {
-  const auto replicas = [](const std::string& digits) { return error_of<ReplicatedService>("{\"Replicas\":" + digits + "}"); };
+  const auto replicas = [](const std::string& digits) {
+    return error_of<ReplicatedService>("{\"Replicas\":" + digits + "}");
+  };
   const auto refused = [](const std::string& shown) {
     return "json: cannot unmarshal number " + shown + " into Go struct field ReplicatedService.Replicas of type uint64";
   };
   EXPECT_EQ(replicas("18446744073709551615"), "");
   EXPECT_EQ(replicas("9223372036854775808"), "") << "2^63";
-  for (const auto* bad : {"18446744073709551616", "-1", "-0", "1.5", "1.0", "1e3", "1e400", "123456789012345678901234567890"})
+  for (const auto* bad :
+       {"18446744073709551616", "-1", "-0", "1.5", "1.0", "1e3", "1e400", "123456789012345678901234567890"})
     EXPECT_EQ(replicas(bad), refused(bad));
   EXPECT_EQ(replicas(std::string(100'000, '9')), refused(std::string(64, '9')));
 
   HealthConfig health;
   EXPECT_EQ(read(R"({"Interval":-9223372036854775808,"Timeout":9223372036854775807,"Retries":-0})", health), "");
   EXPECT_EQ(health.interval(), std::numeric_limits<std::int64_t>::min());
-  EXPECT_EQ(error_of<HealthConfig>(R"({"Interval":9223372036854775808})"),
-            "json: cannot unmarshal number 9223372036854775808 into Go struct field HealthConfig.Interval of type int64");
+  EXPECT_EQ(
+      error_of<HealthConfig>(R"({"Interval":9223372036854775808})"),
+      "json: cannot unmarshal number 9223372036854775808 into Go struct field HealthConfig.Interval of type int64");
   EXPECT_NE(error_of<PortConfig>(R"({"TargetPort":4294967296})"), "");
 
   UpdateConfig update;
@@ -309,9 +350,11 @@ TEST(docker_json, unknown_enum_texts_are_refused_in_docker_words) {
   EXPECT_EQ(error_of<EndpointSpec>(R"({"Mode":"x"})"), R"(invalid resolution mode: "x")");
   EXPECT_EQ(error_of<NodeSpec>(R"({"Role":"x"})"), R"(invalid Role: "x")");
   EXPECT_EQ(error_of<NodeSpec>(R"({"Availability":"x"})"), R"(invalid Availability: "x")");
-  EXPECT_EQ(error_of<NodeSpec>(R"({"Role":"x","Name":1})"), "json: cannot unmarshal number into Go struct field NodeSpec.Name of type string")
-    << "types before values";
-  EXPECT_EQ(error_of<NodeSpec>(R"({"Role":"","Availability":"PAUSE"})"), "") << "Docker compares in any case; empty is for the caller to judge";
+  EXPECT_EQ(error_of<NodeSpec>(R"({"Role":"x","Name":1})"),
+            "json: cannot unmarshal number into Go struct field NodeSpec.Name of type string")
+      << "types before values";
+  EXPECT_EQ(error_of<NodeSpec>(R"({"Role":"","Availability":"PAUSE"})"), "")
+      << "Docker compares in any case; empty is for the caller to judge";
 }
 
 TEST(docker_json, bodies_that_are_no_single_document_are_refused) {
@@ -337,12 +380,15 @@ void round_trips(std::uint64_t seed) {
     test::random_filler{seed + static_cast<std::uint64_t>(i)}.fill(before);
     const auto text = to_json(before, {60});
     const auto error = from_json(text, after, {60});
-    ASSERT_TRUE(error.ok()) << Message::descriptor()->name() << " seed " << seed + static_cast<std::uint64_t>(i) << ": " << error.message << "\n" << text;
+    ASSERT_TRUE(error.ok()) << Message::descriptor()->name() << " seed " << seed + static_cast<std::uint64_t>(i) << ": "
+                            << error.message << "\n"
+                            << text;
     std::string difference;
     google::protobuf::util::MessageDifferencer differ;
     differ.ReportDifferencesToString(&difference);
-    ASSERT_TRUE(differ.Compare(before, after))
-      << Message::descriptor()->name() << " seed " << seed + static_cast<std::uint64_t>(i) << ": " << difference << "\n" << text;
+    ASSERT_TRUE(differ.Compare(before, after)) << Message::descriptor()->name() << " seed "
+                                               << seed + static_cast<std::uint64_t>(i) << ": " << difference << "\n"
+                                               << text;
     ASSERT_EQ(to_json(after, {60}), text);
   }
 }
@@ -370,10 +416,10 @@ TEST(docker_json, mutated_documents_never_crash_and_never_hang) {
     for (auto n = random() % 4 + 1; n-- > 0;) {
       const auto at = random() % text.size();
       switch (random() % 4) {
-        case 0: text[at] = static_cast<char>(random()); break;
-        case 1: text.erase(at, random() % 10); break;
-        case 2: text.insert(at, 1, "{}[]\",:0e-\\"[random() % 11]); break;
-        default: text.resize(at + 1); break;
+      case 0: text[at] = static_cast<char>(random()); break;
+      case 1: text.erase(at, random() % 10); break;
+      case 2: text.insert(at, 1, "{}[]\",:0e-\\"[random() % 11]); break;
+      default: text.resize(at + 1); break;
       }
     }
     ServiceSpec spec;

@@ -75,8 +75,9 @@ private:
   std::uint64_t below(std::uint64_t n) { return random_() % n; }
 
   std::string text() {
-    static const std::vector<std::string> pieces = {"a",  "Z",  "0",      "/",    "\"",       "\\",   "\n", "\t", "\x01", "\x7f",
-                                                    "<&>", "é", "\u2028", "\u2029", "\U0001F600", "\ufffd", "{{.}}", " ", "'", "\b"};
+    static const std::vector<std::string> pieces = {"a",          "Z",      "0",     "/",   "\"", "\\",     "\n",
+                                                    "\t",         "\x01",   "\x7f",  "<&>", "é",  "\u2028", "\u2029",
+                                                    "\U0001F600", "\ufffd", "{{.}}", " ",   "'",  "\b"};
     std::string out;
     for (auto n = below(8); n-- > 0;)
       out += pieces[below(pieces.size())];
@@ -104,23 +105,28 @@ private:
 
   void value(google::protobuf::Message& msg, const R& reflection, const F& field) {
     switch (field.cpp_type()) {
-      case F::CPPTYPE_BOOL: return put(msg, reflection, field, below(2) == 1, &R::SetBool, &R::AddBool);
-      case F::CPPTYPE_INT32: return put(msg, reflection, field, integer<std::int32_t>(), &R::SetInt32, &R::AddInt32);
-      case F::CPPTYPE_INT64: return put(msg, reflection, field, integer<std::int64_t>(), &R::SetInt64, &R::AddInt64);
-      case F::CPPTYPE_UINT32: return put(msg, reflection, field, integer<std::uint32_t>(), &R::SetUInt32, &R::AddUInt32);
-      case F::CPPTYPE_UINT64: return put(msg, reflection, field, integer<std::uint64_t>(), &R::SetUInt64, &R::AddUInt64);
-      case F::CPPTYPE_FLOAT:
-        return put(msg, reflection, field, std::ldexp(static_cast<float>(random_()), static_cast<int>(below(200)) - 160), &R::SetFloat, &R::AddFloat);
-      case F::CPPTYPE_DOUBLE:
-        return put(msg, reflection, field, std::ldexp(static_cast<double>(random_()), static_cast<int>(below(2000)) - 1000), &R::SetDouble, &R::AddDouble);
-      case F::CPPTYPE_ENUM: {
-        const auto& type = *field.enum_type();
-        return put(msg, reflection, field, type.value(static_cast<int>(below(static_cast<std::uint64_t>(type.value_count()))))->number(),
-                   &R::SetEnumValue, &R::AddEnumValue);
-      }
-      case F::CPPTYPE_STRING: return put(msg, reflection, field, bytes_or_text(field), &R::SetString, &R::AddString);
-      case F::CPPTYPE_MESSAGE:
-        return fill(field.is_repeated() ? *reflection.AddMessage(&msg, &field) : *reflection.MutableMessage(&msg, &field));
+    case F::CPPTYPE_BOOL: return put(msg, reflection, field, below(2) == 1, &R::SetBool, &R::AddBool);
+    case F::CPPTYPE_INT32: return put(msg, reflection, field, integer<std::int32_t>(), &R::SetInt32, &R::AddInt32);
+    case F::CPPTYPE_INT64: return put(msg, reflection, field, integer<std::int64_t>(), &R::SetInt64, &R::AddInt64);
+    case F::CPPTYPE_UINT32: return put(msg, reflection, field, integer<std::uint32_t>(), &R::SetUInt32, &R::AddUInt32);
+    case F::CPPTYPE_UINT64: return put(msg, reflection, field, integer<std::uint64_t>(), &R::SetUInt64, &R::AddUInt64);
+    case F::CPPTYPE_FLOAT:
+      return put(msg, reflection, field, std::ldexp(static_cast<float>(random_()), static_cast<int>(below(200)) - 160),
+                 &R::SetFloat, &R::AddFloat);
+    case F::CPPTYPE_DOUBLE:
+      return put(msg, reflection, field,
+                 std::ldexp(static_cast<double>(random_()), static_cast<int>(below(2000)) - 1000), &R::SetDouble,
+                 &R::AddDouble);
+    case F::CPPTYPE_ENUM: {
+      const auto& type = *field.enum_type();
+      return put(msg, reflection, field,
+                 type.value(static_cast<int>(below(static_cast<std::uint64_t>(type.value_count()))))->number(),
+                 &R::SetEnumValue, &R::AddEnumValue);
+    }
+    case F::CPPTYPE_STRING: return put(msg, reflection, field, bytes_or_text(field), &R::SetString, &R::AddString);
+    case F::CPPTYPE_MESSAGE:
+      return fill(field.is_repeated() ? *reflection.AddMessage(&msg, &field)
+                                      : *reflection.MutableMessage(&msg, &field));
     }
   }
 

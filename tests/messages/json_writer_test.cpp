@@ -19,10 +19,18 @@ std::string written(Write write) {
   return text;
 }
 
-std::string number(double value) { return written([&](auto& out) { out.floating(value); }); }
-std::string number(float value) { return written([&](auto& out) { out.floating(value); }); }
-std::string string(std::string_view value) { return written([&](auto& out) { out.string(value); }); }
-std::string time(std::int64_t value) { return written([&](auto& out) { out.time(value); }); }
+std::string number(double value) {
+  return written([&](auto& out) { out.floating(value); });
+}
+std::string number(float value) {
+  return written([&](auto& out) { out.floating(value); });
+}
+std::string string(std::string_view value) {
+  return written([&](auto& out) { out.string(value); });
+}
+std::string time(std::int64_t value) {
+  return written([&](auto& out) { out.time(value); });
+}
 
 std::string base64(std::string_view bytes) {
   std::string out;
@@ -99,17 +107,19 @@ TEST(scalar, times_are_read_with_any_offset_and_nothing_malformed) {
   EXPECT_EQ(scalar::parse_rfc3339("1677-09-21T00:12:43.145224192Z"), std::numeric_limits<std::int64_t>::min());
   EXPECT_EQ(scalar::parse_rfc3339("0001-01-01T00:00:00Z"), 0);
   EXPECT_EQ(scalar::parse_rfc3339("2024-02-29T00:00:00Z"), 1709164800000000000);
-  for (const auto* text : {"", "2026", "2026-11-22", "2026-11-22T08:26:08", "2026-11-22 08:26:08Z", "2026-13-22T08:26:08Z",
-                           "2026-02-30T08:26:08Z", "2023-02-29T00:00:00Z", "2026-11-22T24:26:08Z", "2026-11-22T08:26:08.Z",
-                           "2026-11-22T08:26:08+0200", "2026-11-22T08:26:08Zx", "1500-01-01T00:00:00Z", "9999-01-01T00:00:00Z",
-                           "2262-04-11T23:47:16.854775808Z"})
+  for (const auto* text :
+       {"", "2026", "2026-11-22", "2026-11-22T08:26:08", "2026-11-22 08:26:08Z", "2026-13-22T08:26:08Z",
+        "2026-02-30T08:26:08Z", "2023-02-29T00:00:00Z", "2026-11-22T24:26:08Z", "2026-11-22T08:26:08.Z",
+        "2026-11-22T08:26:08+0200", "2026-11-22T08:26:08Zx", "1500-01-01T00:00:00Z", "9999-01-01T00:00:00Z",
+        "2262-04-11T23:47:16.854775808Z"})
     EXPECT_EQ(scalar::parse_rfc3339(text), std::nullopt) << text;
 }
 
 TEST(scalar, random_times_survive_writing_and_reading) {
   std::mt19937_64 random{7};
   for (int i = 0; i < 2000; ++i) {
-    const auto t = static_cast<std::int64_t>(random() % 9'000'000'000'000'000'000u) - (i % 2 ? 0 : 9'000'000'000'000'000'000);
+    const auto t =
+        static_cast<std::int64_t>(random() % 9'000'000'000'000'000'000u) - (i % 2 ? 0 : 9'000'000'000'000'000'000);
     std::string text;
     scalar::append_rfc3339(text, t);
     EXPECT_EQ(scalar::parse_rfc3339(text), t) << text;

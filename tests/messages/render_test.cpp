@@ -33,15 +33,16 @@ TEST(render, shows_what_is_set_in_one_line) {
   task.set_job_iteration(0);
   task.add_networks()->add_addresses("10.0.0.3/24");
   task.mutable_networks(0)->add_addresses("");
-  EXPECT_EQ(render(task),
-            "Task{id=9f2c meta{version{index=7} created_at=2026-11-22T08:26:08.595645196Z} "
-            "status{state=running message=\"pulled \\\"x\\\"\\nand started\"} networks=[{addresses=[10.0.0.3/24 \"\"]}] job_iteration=0}");
+  EXPECT_EQ(render(task), "Task{id=9f2c meta{version{index=7} created_at=2026-11-22T08:26:08.595645196Z} "
+                          "status{state=running message=\"pulled \\\"x\\\"\\nand started\"} "
+                          "networks=[{addresses=[10.0.0.3/24 \"\"]}] job_iteration=0}");
   ServiceSpec spec;
   (*spec.mutable_labels())["b c"] = "2";
   (*spec.mutable_labels())["a"] = "x:1";
   spec.mutable_update_config()->set_max_failure_ratio(0.2f);
   spec.mutable_update_config()->set_order(UPDATE_ORDER_START_FIRST);
-  EXPECT_EQ(render(spec), "ServiceSpec{labels=[\"b c\":2 a:\"x:1\"] update_config{max_failure_ratio=0.2 order=start_first}}");
+  EXPECT_EQ(render(spec),
+            "ServiceSpec{labels=[\"b c\":2 a:\"x:1\"] update_config{max_failure_ratio=0.2 order=start_first}}");
 }
 
 TEST(render, bytes_show_their_size_and_secrets_nothing) {
@@ -94,7 +95,8 @@ TEST(parse_rendered, reads_what_a_person_types) {
   EXPECT_EQ(parsed<ServiceSpec>("swarm.ServiceSpec {}"), "ServiceSpec{}");
   EXPECT_EQ(parsed<ContainerSpec>("env=[A=1 B=http://x:80/] args=one args=[\"t w o\"] init=false"),
             "ContainerSpec{args=[one \"t w o\"] env=[\"A=1\" \"B=http://x:80/\"] init=false}");
-  EXPECT_EQ(parsed<TaskStatus>("state=RUNNING timestamp=2026-11-22T08:26:08Z"), "TaskStatus{timestamp=2026-11-22T08:26:08Z state=running}");
+  EXPECT_EQ(parsed<TaskStatus>("state=RUNNING timestamp=2026-11-22T08:26:08Z"),
+            "TaskStatus{timestamp=2026-11-22T08:26:08Z state=running}");
   EXPECT_EQ(parsed<TaskStatus>("state=TASK_STATE_FAILED timestamp=5 message=\"\\u00e4\\x41\\n\""),
             "TaskStatus{timestamp=1970-01-01T00:00:00.000000005Z state=failed message=\"\u00e4A\\n\"}");
   EXPECT_EQ(parsed<ConfigSpec>("data=hello"), "ConfigSpec{data=<5 bytes>}");
@@ -144,7 +146,9 @@ TEST(parse_rendered, random_messages_survive_rendering_and_parsing) {
     const auto text = render(before);
     const auto error = parse_rendered(text, after);
     ASSERT_TRUE(error.ok()) << "seed " << seed + i << ": " << error.message << "\n" << text;
-    ASSERT_TRUE(pb::util::MessageDifferencer::Equals(before, after)) << "seed " << seed + i << "\n" << text << "\n" << render(after);
+    ASSERT_TRUE(pb::util::MessageDifferencer::Equals(before, after)) << "seed " << seed + i << "\n"
+                                                                     << text << "\n"
+                                                                     << render(after);
   }
 }
 
@@ -183,24 +187,26 @@ void fill_with_markers(pb::Message& msg, const Predicate& is_secret, bool within
     const bool secret = within || is_secret(field);
     const std::string text = secret ? marker : "x";
     switch (field.cpp_type()) {
-      case pb::FieldDescriptor::CPPTYPE_STRING:
-        field.is_repeated() ? reflection.AddString(&msg, &field, text) : reflection.SetString(&msg, &field, text);
-        break;
-      case pb::FieldDescriptor::CPPTYPE_MESSAGE:
-        fill_with_markers(field.is_repeated() ? *reflection.AddMessage(&msg, &field) : *reflection.MutableMessage(&msg, &field),
-                          is_secret, secret, depth + 1);
-        break;
-      default: break;
+    case pb::FieldDescriptor::CPPTYPE_STRING:
+      field.is_repeated() ? reflection.AddString(&msg, &field, text) : reflection.SetString(&msg, &field, text);
+      break;
+    case pb::FieldDescriptor::CPPTYPE_MESSAGE:
+      fill_with_markers(field.is_repeated() ? *reflection.AddMessage(&msg, &field)
+                                            : *reflection.MutableMessage(&msg, &field),
+                        is_secret, secret, depth + 1);
+      break;
+    default: break;
     }
   }
 }
 
 std::vector<const pb::FileDescriptor*> our_files() {
   std::vector<const pb::FileDescriptor*> out;
-  for (const auto* type : {TaskState_descriptor()->file(), ServiceSpec::descriptor()->file(), Service::descriptor()->file(),
-                           SwarmInfo::descriptor()->file(), InitSwarm::descriptor()->file(), RegisterNode::descriptor()->file(),
-                           TaskHandle::descriptor()->file(), ActorStatus::descriptor()->file(), Append::descriptor()->file(),
-                           Command::descriptor()->file(), Entry::descriptor()->file()})
+  for (const auto* type :
+       {TaskState_descriptor()->file(), ServiceSpec::descriptor()->file(), Service::descriptor()->file(),
+        SwarmInfo::descriptor()->file(), InitSwarm::descriptor()->file(), RegisterNode::descriptor()->file(),
+        TaskHandle::descriptor()->file(), ActorStatus::descriptor()->file(), Append::descriptor()->file(),
+        Command::descriptor()->file(), Entry::descriptor()->file()})
     out.push_back(type);
   return out;
 }
@@ -215,7 +221,8 @@ TEST(secrets, are_in_no_rendered_text_of_any_message) {
   for (const auto* file : our_files()) {
     for (int i = 0; i < file->message_type_count(); ++i) {
       auto msg = make(*file->message_type(i));
-      fill_with_markers(*msg, [](const pb::FieldDescriptor& f) { return is_redacted(f); }, false);
+      fill_with_markers(
+          *msg, [](const pb::FieldDescriptor& f) { return is_redacted(f); }, false);
       EXPECT_EQ(render(*msg).find("S3CR3T"), std::string::npos) << render(*msg).substr(0, 2000);
       ++messages;
       for (int k = 0; k < file->message_type(i)->field_count(); ++k)
@@ -224,10 +231,11 @@ TEST(secrets, are_in_no_rendered_text_of_any_message) {
     }
   }
   std::printf("%d message types, %zu redacted fields\n", messages, redacted_fields.size());
-  for (const auto* must : {"swarm.SecretSpec.data", "swarm.ContainerSpec.registry_auth", "swarm.CreateService.registry_auth",
-                           "swarm.UpdateService.registry_auth", "swarm.JoinSwarm.join_token", "swarm.SwarmJoinRequest.join_token",
-                           "swarm.CAConfig.signing_ca_key", "swarm.RootCA.private_key_pem", "swarm.Cluster.unlock_key",
-                           "swarm.JoinTokens.worker", "swarm.JoinTokens.manager", "swarm.UnlockRequest.unlock_key"})
+  for (const auto* must :
+       {"swarm.SecretSpec.data", "swarm.ContainerSpec.registry_auth", "swarm.CreateService.registry_auth",
+        "swarm.UpdateService.registry_auth", "swarm.JoinSwarm.join_token", "swarm.SwarmJoinRequest.join_token",
+        "swarm.CAConfig.signing_ca_key", "swarm.RootCA.private_key_pem", "swarm.Cluster.unlock_key",
+        "swarm.JoinTokens.worker", "swarm.JoinTokens.manager", "swarm.UnlockRequest.unlock_key"})
     EXPECT_TRUE(redacted_fields.contains(must)) << must;
 }
 
@@ -238,7 +246,8 @@ TEST(secrets, and_internal_fields_are_in_no_json_of_the_api) {
   };
   std::string base64;
   scalar::append_base64(base64, marker);
-  for (const auto* file : {TaskState_descriptor()->file(), ServiceSpec::descriptor()->file(), Service::descriptor()->file(), SwarmInfo::descriptor()->file()}) {
+  for (const auto* file : {TaskState_descriptor()->file(), ServiceSpec::descriptor()->file(),
+                           Service::descriptor()->file(), SwarmInfo::descriptor()->file()}) {
     for (int i = 0; i < file->message_type_count(); ++i) {
       auto msg = make(*file->message_type(i));
       fill_with_markers(*msg, hidden, false);
@@ -251,7 +260,8 @@ TEST(secrets, and_internal_fields_are_in_no_json_of_the_api) {
 
 TEST(secrets, and_internal_fields_cannot_be_set_from_json) {
   ServiceSpec spec;
-  ASSERT_TRUE(from_json(R"({"TaskTemplate":{"ContainerSpec":{"RegistryAuth":"x","registry_auth":"x"}}})", spec, {}).ok());
+  ASSERT_TRUE(
+      from_json(R"({"TaskTemplate":{"ContainerSpec":{"RegistryAuth":"x","registry_auth":"x"}}})", spec, {}).ok());
   EXPECT_EQ(spec.task_template().container_spec().registry_auth(), "");
   Node node;
   ASSERT_TRUE(from_json(R"({"RaftId":7,"RaftID":7,"CertificateRole":"manager"})", node, {}).ok());

@@ -33,12 +33,16 @@ std::string with_defaults(std::string_view json) {
 }
 
 TEST(service_defaults, conversion_adds_what_swarm_always_shows) {
-  EXPECT_EQ(normalised(R"({"Name":"w","TaskTemplate":{"ContainerSpec":{"Image":"i","Mounts":[{"Target":"/x"}]}}})"),
-            canonical(R"({"Name":"w","Labels":{},"Mode":{"Replicated":{"Replicas":1}},"TaskTemplate":{"ContainerSpec":{"Image":"i","Isolation":"default",
+  EXPECT_EQ(
+      normalised(R"({"Name":"w","TaskTemplate":{"ContainerSpec":{"Image":"i","Mounts":[{"Target":"/x"}]}}})"),
+      canonical(
+          R"({"Name":"w","Labels":{},"Mode":{"Replicated":{"Replicas":1}},"TaskTemplate":{"ContainerSpec":{"Image":"i","Isolation":"default",
               "DNSConfig":{},"Mounts":[{"Type":"bind","Target":"/x"}]},"Runtime":"container","ForceUpdate":0,"Placement":{}}})"));
-  EXPECT_EQ(normalised(R"({"TaskTemplate":{"Resources":{},"RestartPolicy":{}},"Mode":{"Global":{}},"UpdateConfig":{},
+  EXPECT_EQ(
+      normalised(R"({"TaskTemplate":{"Resources":{},"RestartPolicy":{}},"Mode":{"Global":{}},"UpdateConfig":{},
               "EndpointSpec":{"Ports":[{"TargetPort":80},{"Protocol":"udp","PublishMode":"host"}]}})"),
-            canonical(R"({"Labels":{},"Mode":{"Global":{}},"TaskTemplate":{"Runtime":"container","ForceUpdate":0,"Placement":{},"Resources":{},
+      canonical(
+          R"({"Labels":{},"Mode":{"Global":{}},"TaskTemplate":{"Runtime":"container","ForceUpdate":0,"Placement":{},"Resources":{},
               "RestartPolicy":{"Condition":"any","MaxAttempts":0}},"UpdateConfig":{"Parallelism":0,"MaxFailureRatio":0,"Order":"stop-first","FailureAction":"pause"},
               "EndpointSpec":{"Mode":"vip","Ports":[{"Protocol":"tcp","TargetPort":80,"PublishMode":"ingress"},{"Protocol":"udp","PublishMode":"host"}]}})"));
 }
@@ -52,7 +56,8 @@ TEST(service_defaults, modes_get_their_numbers) {
   EXPECT_EQ(mode("{}"), R"({"Replicated":{"Replicas":1}})");
   EXPECT_EQ(mode(R"({"Replicated":{"Replicas":0}})"), R"({"Replicated":{"Replicas":0}})");
   EXPECT_EQ(mode(R"({"ReplicatedJob":{}})"), R"({"ReplicatedJob":{"MaxConcurrent":1,"TotalCompletions":1}})");
-  EXPECT_EQ(mode(R"({"ReplicatedJob":{"MaxConcurrent":3}})"), R"({"ReplicatedJob":{"MaxConcurrent":3,"TotalCompletions":3}})");
+  EXPECT_EQ(mode(R"({"ReplicatedJob":{"MaxConcurrent":3}})"),
+            R"({"ReplicatedJob":{"MaxConcurrent":3,"TotalCompletions":3}})");
   EXPECT_EQ(mode(R"({"GlobalJob":{}})"), R"({"GlobalJob":{}})");
   EXPECT_EQ(mode(R"({"Global":{},"GlobalJob":{}})"), R"({"Global":{},"GlobalJob":{}})") << "for CONTROL to refuse";
 }
@@ -69,7 +74,8 @@ TEST(service_defaults, insert_defaults_shows_all_of_swarms_defaults) {
 }
 
 TEST(service_defaults, insert_defaults_changes_nothing_that_was_given) {
-  auto spec = spec_of(R"({"TaskTemplate":{"ContainerSpec":{"StopGracePeriod":0},"RestartPolicy":{"Condition":"none","Delay":0,"MaxAttempts":2}},
+  auto spec = spec_of(
+      R"({"TaskTemplate":{"ContainerSpec":{"StopGracePeriod":0},"RestartPolicy":{"Condition":"none","Delay":0,"MaxAttempts":2}},
                           "UpdateConfig":{"Parallelism":0,"Monitor":1,"Order":"start-first","FailureAction":"rollback"}})");
   apply_service_defaults(spec);
   EXPECT_EQ(spec.task_template().container_spec().stop_grace_period(), 0);
