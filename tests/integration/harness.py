@@ -90,7 +90,7 @@ class Host:
         os.makedirs(self.dir)
         atexit.register(self.clean)
         self.engine_sh("netns-add", self.name)
-        for arguments in (["link", "add", "eth0", "type", "dummy"], ["addr", "add", f"{ADDRESS}/24", "dev", "eth0"], ["link", "set", "eth0", "up"]):
+        for arguments in (["link", "add", "eth0", "type", "veth", "peer", "name", "wire"], ["link", "set", "wire", "up"], ["addr", "add", f"{ADDRESS}/24", "dev", "eth0"], ["link", "set", "eth0", "up"]):
             subprocess.run(["ip", "-n", self.name, *arguments], check=True)
 
     def engine_sh(self, *arguments, check=True):
