@@ -32,9 +32,7 @@ std::string request_text(const client_request& req, bool upgrade) {
   out += req.method + ' ' + req.target + " HTTP/1.1\r\n";
   if (!req.headers.contains("Host"))
     out += "Host: docker\r\n";
-  std::string fields;
-  append_head(fields, 11, 0, {}, req.headers, false);
-  out += fields.substr(fields.find('\n') + 1);
+  append_fields(out, req.headers, false);
   if (upgrade)
     out += "Connection: Upgrade\r\nUpgrade: tcp\r\n";
   if (!req.body.empty() || req.method == "POST" || req.method == "PUT")

@@ -36,12 +36,12 @@ struct client_error {
 struct client_request {
   std::string method = "GET";
   std::string target = "/";       ///< origin form, already encoded
-  http::headers headers;          ///< Host, Content-Length and Connection are added
-  std::string body;
+  http::headers headers = {};     ///< Host, Content-Length and Connection are added
+  std::string body = {};
 };
 
 struct client_options {
-  std::string socket_path;
+  std::string socket_path = {};
   std::size_t connections = 64;        ///< pooled, for call(); further calls wait
   std::size_t idle_connections = 8;    ///< kept open
   std::size_t queued_calls = 4096;     ///< waiting for a connection; above: not_sent
@@ -54,11 +54,11 @@ struct client_options {
 
 /// Callbacks of one stream; all on an I/O thread, never two at once, on_end exactly once and last.
 struct stream_callbacks {
-  std::function<void(const response_head&)> on_headers;
+  std::function<void(const response_head&)> on_headers = {};
   /// Decoded body bytes as they arrive (for a hijacked stream: raw bytes). Return false to pause until resume().
-  std::function<bool(std::string_view)> on_chunk;
+  std::function<bool(std::string_view)> on_chunk = {};
   /// code ok: the body is complete (hijacked: the engine closed its side).
-  std::function<void(const client_error&)> on_end;
+  std::function<void(const client_error&)> on_end = {};
 };
 
 /// A running stream; from any thread; dropping it does not end the stream.

@@ -22,10 +22,10 @@ enum class write_result {
 /// What pass-through may change in the engine's answer. Both may be empty.
 struct response_filter {
   /// Edits status and fields before they go to the client (framing fields are restored afterwards).
-  std::function<void(response_head&)> head;
+  std::function<void(response_head&)> head = {};
   /// Called once with the whole decoded body; returns the new one. The answer is then buffered up to `body_bytes`
   /// (above: 502). Not called for hijacked streams, HEAD, 204, 304.
-  std::function<std::string(const response_head&, std::string body)> body;
+  std::function<std::string(const response_head&, std::string body)> body = {};
   std::size_t body_bytes = 16 * 1024 * 1024;
 };
 

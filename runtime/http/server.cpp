@@ -221,9 +221,8 @@ struct server::impl {
     std::vector<std::shared_ptr<session>> all;
     {
       const std::lock_guard lock{shared->mutex};
-      for (const auto& [id, weak] : shared->sessions)
-        if (auto s = weak.lock())
-          all.push_back(std::move(s));
+      for (const auto& [id, s] : shared->sessions)
+        all.push_back(s);
     }
     for (const auto& s : all)
       s->stop(now);

@@ -22,16 +22,16 @@ struct handle {
 
 /// Forward the request to this unix socket without reading the body first; bodies and hijacked streams are spliced.
 struct pass_through {
-  std::string socket_path;
-  response_filter filter;
-  std::string target;         ///< sent to the upstream instead of the client's target; "" = as received
+  std::string socket_path = {};
+  response_filter filter = {};
+  std::string target = {};    ///< sent to the upstream instead of the client's target; "" = as received
 };
 
 /// Answer now, without reading the body.
 struct refuse {
   int status = 400;
-  std::string message;
-  http::headers headers;
+  std::string message = {};
+  http::headers headers = {};
 };
 
 using route = std::variant<handle, pass_through, refuse>;
@@ -41,9 +41,9 @@ using router = std::function<route(const request_head&)>;
 using handler = std::function<void(std::shared_ptr<exchange>, request&&)>;
 
 struct unix_endpoint {
-  std::string path;
+  std::string path = {};
   unsigned mode = 0660;
-  std::string group;          ///< given to the socket file if this group exists; "" = leave
+  std::string group = {};     ///< given to the socket file if this group exists; "" = leave
 };
 
 /// PEM files. A client certificate signed by client_ca is required.
@@ -56,7 +56,7 @@ struct tls_files {
 struct tcp_endpoint {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;     ///< 0 = any free one, see listen's result
-  std::optional<tls_files> tls;
+  std::optional<tls_files> tls = {};
   bool allow_plain_loopback = false;  ///< without TLS only loopback, and only when this is set
 };
 

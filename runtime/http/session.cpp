@@ -235,9 +235,11 @@ void session::on_head() {
   } catch (const std::exception&) {
     decision = refuse{500, "internal error", {}};
   }
-  if (auto* pass = std::get_if<pass_through>(&decision))
+  if (auto* pass = std::get_if<pass_through>(&decision)) {
+    if (!pass->target.empty())
+      request_.target = std::move(pass->target);
     start_proxy(pass->socket_path, std::move(pass->filter), std::nullopt);
-  else if (const auto* no = std::get_if<refuse>(&decision))
+  } else if (const auto* no = std::get_if<refuse>(&decision))
     refuse_request(no->status, no->message, no->headers);
   else
     begin_body(std::get<handle>(decision).body_bytes);

@@ -57,7 +57,7 @@ struct server_shared {
   std::atomic<bool> stopping{false};
 
   std::mutex mutex;
-  std::unordered_map<std::uint64_t, std::weak_ptr<session>> sessions;
+  std::unordered_map<std::uint64_t, std::shared_ptr<session>> sessions;  // until closed: a silent one has no other owner
   std::function<void()> on_empty;  // a waiting stop()
 };
 
@@ -172,6 +172,8 @@ private:
 /// "HTTP/1.1 200 OK\r\n" and the fields, without framing fields and without anything that could split the head.
 void append_head(std::string& out, int version, int status, std::string_view reason, const headers& fields,
                  bool keep_framing);
+/// The same for fields alone.
+void append_fields(std::string& out, const headers& fields, bool keep_framing);
 /// "Date: …\r\n", computed once a second.
 [[nodiscard]] std::string_view date_line();
 

@@ -31,6 +31,10 @@ void append_head(std::string& out, int version, int status, std::string_view rea
   out += ' ';
   out += reason;
   out += "\r\n";
+  append_fields(out, fields, keep_framing);
+}
+
+void append_fields(std::string& out, const headers& fields, bool keep_framing) {
   for (const auto& f : fields) {
     const auto is = [&](std::string_view name) { return text::iequals(f.name, name); };
     if (!keep_framing && (is("Content-Length") || is("Transfer-Encoding") || is("Connection") || is("Keep-Alive")))
