@@ -203,14 +203,24 @@ std::uint64_t disk::term_at(const lmdb::transaction& txn, const positions& where
   return entry.term();
 }
 
-std::uint64_t disk::bump_boot_counter() {
-  lmdb::write_txn txn{env_};
+std::uint64_t disk::count_boot(lmdb::write_txn& txn) {
   BootRecord boot;
   static_cast<void>(read(txn, key::boot, boot));
   boot.set_counter(boot.counter() + 1);
   write(txn, key::boot, boot);
-  txn.commit();
   return boot.counter();
+}
+
+std::uint64_t disk::bump_boot_counter() {
+  lmdb::write_txn txn{env_};
+  const auto counter = count_boot(txn);
+  txn.commit();
+  return counter;
+}
+
+void disk::rehearse_boot() {
+  lmdb::write_txn txn{env_};
+  count_boot(txn);
 }
 
 void disk::mark_clean() {

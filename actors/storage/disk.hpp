@@ -75,6 +75,8 @@ public:
   void verify() const;
 
   [[nodiscard]] std::uint64_t bump_boot_counter();
+  /// Does what bump_boot_counter() does, without the commit: a page that LMDB aborts on when it is to be changed shows.
+  void rehearse_boot();
   [[nodiscard]] const positions& at() const { return at_; }
   [[nodiscard]] const StorageIdentity& identity() const { return identity_; }
   [[nodiscard]] Membership membership() const;
@@ -94,6 +96,7 @@ private:
              bool append = false);
   void write(lmdb::write_txn& txn, std::string_view key, const google::protobuf::MessageLite& record);
   [[nodiscard]] std::uint64_t term_at(const lmdb::transaction& txn, const positions& where, std::uint64_t index) const;
+  std::uint64_t count_boot(lmdb::write_txn& txn);
   void load_positions();
   void append(lmdb::write_txn& txn, positions& next, const Append& request, commit_report& report);
   void save(lmdb::write_txn& txn, positions& next, const SaveState& request, commit_report& report);

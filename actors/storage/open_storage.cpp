@@ -90,7 +90,9 @@ void check_identity(const StorageIdentity& stored, const open_options& opts) {
 void check_in_child(const lmdb::environment_options& env, const crypto::sealer& key, const open_options& opts) {
   const auto result = lmdb::run_in_child(
     [&]() -> std::string {
-      disk{lmdb::environment::open_read_only(env), key, env.file.parent_path()}.verify();
+      disk suspect{lmdb::environment::open_as_owners_child(env), key, env.file.parent_path()};
+      suspect.verify();
+      suspect.rehearse_boot();
       return {};
     },
     opts.check_deadline);

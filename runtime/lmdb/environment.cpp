@@ -161,8 +161,13 @@ environment::environment(const environment_options& opts, owner_lock lock,
 
 environment environment::open_read_only(const environment_options& opts) {
   environment env;
-  env.read_only_ = true;
   env.open(opts, MDB_RDONLY);
+  return env;
+}
+
+environment environment::open_as_owners_child(const environment_options& opts) {
+  environment env;
+  env.open(opts, 0);
   return env;
 }
 
@@ -187,7 +192,6 @@ environment::environment(environment&& other) noexcept
     lock_{std::move(other.lock_)},
     directory_{std::move(other.directory_)},
     created_{other.created_},
-    read_only_{other.read_only_},
     notes_{std::move(other.notes_)} {}
 
 std::vector<table> environment::open_tables(std::span<const std::string> names) {

@@ -65,6 +65,8 @@ public:
   environment(const environment_options& opts, owner_lock lock, const std::function<void(write_txn&)>& first_commit);
   /// For looking only; needs no lock. The file must exist.
   static environment open_read_only(const environment_options& opts);
+  /// For a child process that acts for the holder of the lock, to rehearse a transaction that it will not commit.
+  static environment open_as_owners_child(const environment_options& opts);
   ~environment();
   environment(environment&& other) noexcept;
   environment(const environment&) = delete;
@@ -89,10 +91,9 @@ private:
   void open(const environment_options& opts, unsigned extra_flags);
 
   MDB_env* env_ = nullptr;
-  std::vector<owner_lock> lock_; // none when read-only
+  std::vector<owner_lock> lock_; // at most one; none for those who only look
   std::filesystem::path directory_;
   bool created_ = false;
-  bool read_only_ = false;
   std::vector<std::string> notes_;
 };
 
