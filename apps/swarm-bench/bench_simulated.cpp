@@ -1,0 +1,38 @@
+// Time, CPU and memory of a cluster that lives in this process.
+#include "apps/swarm-bench/bench_simulated.hpp"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <exception>
+
+#include "apps/swarm-bench/process_stats.hpp"
+
+namespace swarm::bench {
+
+row measure_simulated(const simulated_factory& make, const simulated_size& size, int round) {
+  row out{"simulated", std::to_string(size.tasks) + " tasks on " + std::to_string(size.nodes) + " nodes", "ours", round, {}, {}};
+  try {
+    const auto cluster = make();
+    cluster->join(size.nodes);
+    ::malloc_trim(0); // so that what joining needed for a moment is not taken for memory of tasks, or hides it
+    const auto tasks = static_cast<double>(size.tasks);
+    const auto rss = rss_mb(::getpid());
+    const auto cpu = cpu_seconds(::getpid());
+    const auto begin = std::chrono::steady_clock::now();
+    cluster->run_all(size.tasks);
+    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
+    const auto used = cpu_seconds(::getpid()) - cpu;
+    ::malloc_trim(0);
+    out.metrics = {{"seconds", wall.count()},
+                   {"tasks_per_s", tasks / wall.count(), true},
+                   {"cpu_us_per_task", used * 1e6 / tasks},
+                   {"bytes_per_task", (rss_mb(::getpid()) - rss) * 1024 * 1024 / tasks}};
+  } catch (const std::exception& error) {
+    out.error = error.what();
+  }
+  return out;
+}
+
+} // namespace swarm::bench

@@ -1,0 +1,33 @@
+// The frame around the rows that run a whole cluster inside this process: what they cost, whoever builds the cluster.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+#include "apps/swarm-bench/report.hpp"
+
+namespace swarm::bench {
+
+struct simulated_size {
+  std::size_t nodes = 0;
+  std::size_t tasks = 0;
+};
+
+/// Starts a manager of real actors with `size.nodes` simulated agents. The two steps are measured apart: joining is not
+/// part of the row.
+class simulated_cluster {
+public:
+  virtual ~simulated_cluster() = default;
+  /// Returns when every node is READY. Throws when it cannot.
+  virtual void join(std::size_t nodes) = 0;
+  /// Creates one service of `tasks` replicas and returns when all are RUNNING. Throws when they are not in time.
+  virtual void run_all(std::size_t tasks) = 0;
+};
+
+using simulated_factory = std::function<std::unique_ptr<simulated_cluster>()>;
+
+/// Seconds from create to all RUNNING, tasks per second, CPU microseconds and resident bytes per task.
+[[nodiscard]] row measure_simulated(const simulated_factory& make, const simulated_size& size, int round);
+
+} // namespace swarm::bench

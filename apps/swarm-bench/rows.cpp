@@ -1,0 +1,237 @@
+// Closed loops of blocking clients, one thread each; what was created is removed before the row is returned.
+#include "apps/swarm-bench/rows.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "apps/swarm-bench/api_client.hpp"
+#include "apps/swarm-bench/process_stats.hpp"
+#include "runtime/text.hpp"
+
+namespace swarm::bench {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr auto converge_limit = std::chrono::minutes{10};
+constexpr auto poll_every = std::chrono::milliseconds{20};
+constexpr std::size_t engine_clients = 8; // where an engine on two cores is fastest
+
+double seconds_since(clock::time_point begin) { return std::chrono::duration<double>(clock::now() - begin).count(); }
+
+// Unique among all runs against one server.
+std::string fresh_name(const std::string& kind) {
+  static std::atomic<std::uint64_t> next{0};
+  return "bench-" + kind + "-" + std::to_string(::getpid()) + "-" + std::to_string(next++);
+}
+
+std::string service_spec(const std::string& name, const std::string& image, std::size_t replicas) {
+  return R"({"Name":")" + name + R"(","Labels":{},"TaskTemplate":{"ContainerSpec":{"Image":")" + image +
+         R"(","Command":["sleep","100000"],"StopGracePeriod":1000000000,"Init":false},)"
+         R"("RestartPolicy":{"Condition":"any","Delay":100000000},"Placement":{},"Resources":{}},)"
+         R"("Mode":{"Replicated":{"Replicas":)" +
+         std::to_string(replicas) + R"(}},"EndpointSpec":{"Mode":"dnsrr"}})";
+}
+
+std::string secret_spec(const std::string& name) {
+  return R"({"Name":")" + name + R"(","Data":")" + text::base64_encode(std::string(500, 's')) + R"("})";
+}
+
+struct loop_result {
+  double wall_s = 0;
+  std::vector<double> latency_ms;
+  std::size_t errors = 0;
+  std::string first_error;
+};
+
+// Runs work(client, i) for i in [0, n) from `clients` threads, each with its own connection.
+loop_result closed_loop(const std::string& api, std::size_t n, std::size_t clients,
+                        const std::function<void(api_client&, std::size_t)>& work) {
+  loop_result out;
+  std::mutex mutex;
+  std::atomic<std::size_t> next{0};
+  const auto begin = clock::now();
+  std::vector<std::thread> threads;
+  for (std::size_t c = 0; c < clients; ++c)
+    threads.emplace_back([&] {
+      api_client client{api};
+      std::vector<double> mine;
+      for (std::size_t i; (i = next++) < n;) {
+        const auto start = clock::now();
+        try {
+          work(client, i);
+          mine.push_back(seconds_since(start) * 1e3);
+        } catch (const std::exception& error) {
+          const std::lock_guard lock{mutex};
+          if (out.errors++ == 0)
+            out.first_error = error.what();
+        }
+      }
+      const std::lock_guard lock{mutex};
+      out.latency_ms.insert(out.latency_ms.end(), mine.begin(), mine.end());
+    });
+  for (auto& thread : threads)
+    thread.join();
+  out.wall_s = seconds_since(begin);
+  return out;
+}
+
+void remove_all(const std::string& api, const std::string& path, const std::vector<std::string>& ids) {
+  closed_loop(api, ids.size(), engine_clients, [&](api_client& client, std::size_t i) {
+    if (!ids[i].empty())
+      client.must("DELETE", path + ids[i]);
+  });
+}
+
+std::vector<std::string> create_services(const target& t, std::size_t n) {
+  std::vector<std::string> ids(n);
+  closed_loop(t.api, n, engine_clients, [&](api_client& client, std::size_t i) {
+    ids[i] = text_of(client.must("POST", "/services/create", service_spec(fresh_name("s"), t.image, 0)), "ID");
+  });
+  return ids;
+}
+
+void add_latency(row& out, const loop_result& result) {
+  out.metrics.push_back({"p50_ms", percentile(result.latency_ms, 50)});
+  out.metrics.push_back({"p99_ms", percentile(result.latency_ms, 99)});
+  if (result.errors != 0) {
+    out.metrics.clear();
+    out.error = std::to_string(result.errors) + " requests failed: " + result.first_error;
+  }
+}
+
+std::string clients_text(std::size_t n) { return std::to_string(n) + (n == 1 ? " client" : " clients"); }
+
+// A server that cannot be reached is a row with an error, not the end of the run.
+row guarded(row out, const std::function<void(row&)>& measure) {
+  try {
+    measure(out);
+  } catch (const std::exception& error) {
+    out.metrics.clear();
+    out.error = error.what();
+  }
+  return out;
+}
+
+// By its id, because Docker's own swarm asks a registry for anything else.
+std::string image_id(const target& t) {
+  api_client engine{t.engine};
+  return text_of(engine.must("GET", "/images/" + t.image + "/json"), "Id");
+}
+
+void wait_running(api_client& api, const std::string& id, std::size_t count) {
+  const auto end = clock::now() + converge_limit;
+  const auto path = "/services?status=true&filters=%7B%22id%22%3A%5B%22" + id + "%22%5D%7D";
+  while (number_of(api.must("GET", path), "RunningTasks") < static_cast<double>(count)) {
+    if (clock::now() > end)
+      throw api_error{"not all containers run after ten minutes"};
+    std::this_thread::sleep_for(poll_every);
+  }
+}
+
+void wait_removed(const target& t, const std::string& id) {
+  api_client engine{t.engine};
+  const auto end = clock::now() + converge_limit;
+  const auto path = "/containers/json?all=1&filters=%7B%22label%22%3A%5B%22com.docker.swarm.service.id%3D" + id + "%22%5D%7D";
+  while (engine.must("GET", path).find("\"Id\"") != std::string::npos && clock::now() < end)
+    std::this_thread::sleep_for(poll_every * 5);
+}
+
+// The physical limit: the same containers without a swarm. Gives the seconds until all are started.
+double raw_engine(const target& t, const std::string& image, std::size_t count) {
+  std::vector<std::string> ids(count);
+  const auto body = R"({"Image":")" + image + R"(","Cmd":["sleep","100000"],"HostConfig":{"NetworkMode":"default"}})";
+  const auto result = closed_loop(t.engine, count, engine_clients, [&](api_client& engine, std::size_t i) {
+    ids[i] = text_of(engine.must("POST", "/containers/create", body), "Id");
+    engine.must("POST", "/containers/" + ids[i] + "/start");
+  });
+  closed_loop(t.engine, count, engine_clients, [&](api_client& engine, std::size_t i) {
+    if (!ids[i].empty())
+      engine.must("DELETE", "/containers/" + ids[i] + "?force=1&v=1");
+  });
+  if (result.errors != 0)
+    throw api_error{"the engine itself failed: " + result.first_error};
+  return result.wall_s;
+}
+
+} // namespace
+
+row measure_writes(const target& t, write_kind kind, std::size_t clients, std::size_t requests, int round) {
+  const bool service = kind == write_kind::service;
+  return guarded({service ? "write-service" : "write-secret", clients_text(clients), t.side, round, {}, {}}, [&](row& out) {
+    std::vector<std::string> ids(requests);
+    const auto cpu = cpu_seconds(t.pid);
+    const auto result = closed_loop(t.api, requests, clients, [&](api_client& client, std::size_t i) {
+      const auto name = fresh_name(service ? "s" : "x");
+      ids[i] = text_of(service ? client.must("POST", "/services/create", service_spec(name, t.image, 0))
+                               : client.must("POST", "/secrets/create", secret_spec(name)),
+                       "ID");
+    });
+    const auto used = cpu_seconds(t.pid) - cpu;
+    remove_all(t.api, service ? "/services/" : "/secrets/", ids);
+    out.metrics.push_back({"per_s", static_cast<double>(result.latency_ms.size()) / result.wall_s, true});
+    out.metrics.push_back({"cpu_ms_each", used * 1e3 / static_cast<double>(requests)});
+    add_latency(out, result);
+  });
+}
+
+row measure_read_one(const target& t, std::size_t requests, int round) {
+  return guarded({"read-one", "1 client", t.side, round, {}, {}}, [&](row& out) {
+    const auto ids = create_services(t, 1);
+    const auto result = closed_loop(t.api, requests, 1, [&](api_client& client, std::size_t) {
+      client.must("GET", "/services/" + ids.front());
+    });
+    remove_all(t.api, "/services/", ids);
+    out.metrics.push_back({"per_s", static_cast<double>(result.latency_ms.size()) / result.wall_s, true});
+    add_latency(out, result);
+  });
+}
+
+row measure_read_list(const target& t, std::size_t services, std::size_t requests, int round) {
+  return guarded({"read-list", std::to_string(services) + " services", t.side, round, {}, {}}, [&](row& out) {
+    const auto ids = create_services(t, services);
+    const auto result = closed_loop(t.api, requests, 1, [&](api_client& client, std::size_t) {
+      client.must("GET", "/services");
+    });
+    remove_all(t.api, "/services/", ids);
+    add_latency(out, result);
+  });
+}
+
+row measure_converge(const target& t, std::size_t count, int round) {
+  const auto what = std::to_string(count) + (count == 1 ? " container" : " containers");
+  return guarded({"converge", what, t.side, round, {}, {}}, [&](row& out) {
+    const auto image = image_id(t);
+    const auto raw = raw_engine(t, image, count);
+    api_client api{t.api};
+    const auto begin = clock::now();
+    const auto id = text_of(api.must("POST", "/services/create", service_spec(fresh_name("c"), image, count)), "ID");
+    wait_running(api, id, count);
+    const auto wall = seconds_since(begin);
+    const auto removing = clock::now();
+    api.must("DELETE", "/services/" + id);
+    wait_removed(t, id);
+    out.metrics = {{"times_engine", wall / raw}, {"wall_s", wall}, {"engine_s", raw}, {"remove_s", seconds_since(removing)}};
+  });
+}
+
+row measure_idle(const target& t, int seconds, int round) {
+  return guarded({"idle", "", t.side, round, {}, {}}, [&](row& out) {
+    if (t.pid == 0)
+      throw api_error{"its process is not known"};
+    std::this_thread::sleep_for(std::chrono::seconds{5}); // what was measured before dies down
+    const auto cpu = cpu_seconds(t.pid);
+    std::this_thread::sleep_for(std::chrono::seconds{seconds});
+    out.metrics = {{"cpu_percent", (cpu_seconds(t.pid) - cpu) * 100 / seconds}, {"rss_mb", rss_mb(t.pid)}};
+  });
+}
+
+} // namespace swarm::bench
