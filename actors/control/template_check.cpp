@@ -1,0 +1,216 @@
+// A parser of template actions that produces nothing but complaints.
+#include "actors/control/template_check.hpp"
+
+#include <array>
+#include <vector>
+
+#include "runtime/text.hpp"
+
+namespace swarm::control {
+
+namespace {
+
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool is_word(char c) { return is_letter(c) || (c >= '0' && c <= '9'); }
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+/// "Service.Labels" stands for any label below it.
+constexpr std::array<std::string_view, 12> known_fields{
+  "Service", "Service.ID", "Service.Name", "Service.Labels", "Node", "Node.ID", "Node.Hostname",
+  "Node.Platform.Architecture", "Node.Platform.OS", "Task.ID", "Task.Name", "Task.Slot"};
+constexpr std::array<std::string_view, 9> control_words{"if", "else", "end", "range", "with", "define", "block", "template",
+                                                        "break"};
+
+bool is_known(std::string_view field) {
+  if (field.starts_with("Service.Labels."))
+    return field.find('.', sizeof "Service.Labels." - 1) == std::string_view::npos;
+  for (const auto known : known_fields)
+    if (known == field)
+      return true;
+  return field == "Task" || field == "Node.Platform";
+}
+
+class action_parser {
+public:
+  action_parser(std::string_view whole, std::string_view action, std::size_t offset)
+      : whole_{whole}, action_{action}, offset_{offset} {}
+
+  /// Returns the complaint, or "".
+  std::string run() {
+    skip_space();
+    if (at_end())
+      return at("missing value for command");
+    while (problem_.empty() && !at_end()) {
+      operand();
+      skip_space();
+    }
+    if (problem_.empty() && need_value_)
+      return at("missing value for command");
+    return problem_;
+  }
+
+private:
+  bool at_end() const { return i_ >= action_.size(); }
+  void skip_space() {
+    while (!at_end() && is_space(action_[i_]))
+      ++i_;
+  }
+  std::string at(const std::string& what) const {
+    std::size_t line = 1;
+    for (const char c : whole_.substr(0, offset_))
+      line += c == '\n' ? 1 : 0;
+    return "template: expansion:" + std::to_string(line) + ": " + what;
+  }
+
+  void operand() {
+    const char c = action_[i_];
+    if (c == '.')
+      field();
+    else if (c == '"' || c == '`' || c == '\'')
+      literal(c);
+    else if (is_letter(c))
+      word();
+    else if (c >= '0' && c <= '9')
+      while (!at_end() && is_word(action_[i_]))
+        ++i_;
+    else if (c == '|' && !need_value_)
+      ++i_, need_value_ = true;
+    else
+      problem_ = at("unexpected " + text::quoted(std::string_view{&c, 1}) + " in operand");
+    if (c != '|')
+      need_value_ = false;
+  }
+
+  void field() {
+    const auto begin = i_;
+    ++i_;
+    while (!at_end() && (is_word(action_[i_]) || action_[i_] == '.'))
+      ++i_;
+    const auto name = action_.substr(begin + 1, i_ - begin - 1);
+    if (!at_end() && !is_space(action_[i_]) && action_[i_] != '|') {
+      problem_ = at("bad character U+00" + hex(action_[i_]) + " " + text::quoted(action_.substr(i_, 1)));
+      return;
+    }
+    if (is_known(name))
+      return;
+    const auto last = name.substr(name.rfind('.') == std::string_view::npos ? 0 : name.rfind('.') + 1);
+    problem_ = "template: expansion:1:" + std::to_string(offset_ + begin) + ": executing \"expansion\" at <."
+               + std::string{name} + ">: can't evaluate field " + std::string{last} + " in type template.Context";
+  }
+
+  void literal(char quote) {
+    for (++i_; !at_end() && action_[i_] != quote; ++i_)
+      if (action_[i_] == '\\' && quote != '`')
+        ++i_;
+    if (at_end())
+      problem_ = at(quote == '`' ? "unterminated raw quoted string" : "unterminated quoted string");
+    ++i_;
+  }
+
+  void word() {
+    const auto begin = i_;
+    while (!at_end() && is_word(action_[i_]))
+      ++i_;
+    const auto name = action_.substr(begin, i_ - begin);
+    for (const auto control : control_words)
+      if (name == control) {
+        problem_ = at("{{" + std::string{name} + "}} is not supported in service templates");
+        return;
+      }
+    if (name != "index")
+      problem_ = at("function " + text::quoted(name) + " not defined");
+  }
+
+  static std::string hex(char c) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    const auto value = static_cast<unsigned char>(c);
+    return {digits[value >> 4], digits[value & 15]};
+  }
+
+  std::string_view whole_;
+  std::string_view action_;
+  std::size_t offset_;
+  std::size_t i_ = 0;
+  bool need_value_ = true;
+  std::string problem_;
+};
+
+/// Where the action that begins at `from` ends ("}}" outside of strings), or npos.
+std::size_t action_end(std::string_view text, std::size_t from) {
+  char quote = 0;
+  for (auto i = from; i + 1 < text.size(); ++i) {
+    const char c = text[i];
+    if (quote != 0) {
+      if (c == '\\' && quote != '`')
+        ++i;
+      else if (c == quote)
+        quote = 0;
+    } else if (c == '"' || c == '`' || c == '\'') {
+      quote = c;
+    } else if (c == '}' && text[i + 1] == '}') {
+      return i;
+    }
+  }
+  return std::string_view::npos;
+}
+
+} // namespace
+
+std::optional<std::string> check_template(std::string_view text) {
+  for (std::size_t i = 0; (i = text.find("{{", i)) != std::string_view::npos;) {
+    auto begin = i + 2;
+    if (begin + 1 < text.size() && text[begin] == '-' && is_space(text[begin + 1]))
+      ++begin;
+    auto inside = begin;
+    while (inside < text.size() && is_space(text[inside]))
+      ++inside;
+    if (text.substr(inside).starts_with("/*")) {
+      const auto close = text.find("*/", inside);
+      if (close == std::string_view::npos)
+        return "template: expansion:1: unclosed comment";
+      auto end = close + 2;
+      while (end < text.size() && (is_space(text[end]) || text[end] == '-'))
+        ++end;
+      if (!text.substr(end).starts_with("}}"))
+        return "template: expansion:1: comment ends before closing delimiter";
+      i = end + 2;
+      continue;
+    }
+    const auto end = action_end(text, begin);
+    if (end == std::string_view::npos)
+      return "template: expansion:1: unclosed action";
+    auto action = text.substr(begin, end - begin);
+    if (action.size() >= 2 && action.back() == '-' && is_space(action[action.size() - 2]))
+      action.remove_suffix(2);
+    if (auto problem = action_parser{text, action, begin}.run(); !problem.empty())
+      return problem;
+    i = end + 2;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> check_templates(const ContainerSpec& container) {
+  const auto failed = [](std::string_view what, const std::string& problem) {
+    return "expanding " + std::string{what} + " failed: " + problem;
+  };
+  if (auto bad = check_template(container.hostname()))
+    return failed("hostname", *bad);
+  for (const auto& env : container.env()) {
+    const auto equals = env.find('=');
+    if (auto bad = check_template(equals == std::string::npos ? std::string_view{env} : std::string_view{env}.substr(equals + 1)))
+      return failed("env", *bad);
+  }
+  for (const auto& mount : container.mounts()) {
+    std::vector<std::string_view> texts{mount.source(), mount.target()};
+    for (const auto& [key, value] : mount.volume_options().labels())
+      texts.push_back(value);
+    for (const auto& [key, value] : mount.volume_options().driver_config().options())
+      texts.push_back(value);
+    for (const auto text : texts)
+      if (auto bad = check_template(text))
+        return failed("mounts", *bad);
+  }
+  return std::nullopt;
+}
+
+} // namespace swarm::control

@@ -1,0 +1,68 @@
+// What CONTROL must know of the cluster to turn names into ids and to build updates; kept current by STORE's events.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/control/refusal.hpp"
+#include "messages/store.pb.h"
+
+namespace swarm::control {
+
+/// Ids and names of one kind.
+class directory {
+public:
+  void put(const std::string& id, const std::string& name);
+  void remove(const std::string& id);
+  [[nodiscard]] bool has_name(std::string_view name) const;
+
+  struct found {
+    refusal problem; ///< not found or ambiguous, with Swarm's text
+    std::string id;
+  };
+  /// Id, then exact name, then unique prefix of ids (behaviour §2.3).
+  [[nodiscard]] found find(std::string_view key, std::string_view kind) const;
+
+private:
+  std::map<std::string, std::string, std::less<>> name_of_;
+  std::map<std::string, std::set<std::string>, std::less<>> ids_of_; // by name; hostnames need not be unique
+};
+
+struct service_facts {
+  std::string registry_auth;
+  std::string previous_registry_auth;
+  bool has_previous = false;
+  std::vector<std::string> network_targets;
+};
+
+struct network_facts {
+  std::string name;
+  bool ingress = false;
+  bool predefined = false;
+};
+
+class view {
+public:
+  void reset(const StoreSnapshot& snapshot);
+  void observe(const EventBatch& batch);
+
+  directory services;
+  directory nodes;
+  directory secrets;
+  directory configs;
+  directory networks;
+  std::map<std::string, service_facts, std::less<>> service_facts_of;
+  std::map<std::string, network_facts, std::less<>> network_facts_of;
+  std::optional<Cluster> cluster;
+
+private:
+  void put(const Service& service);
+  void put(const Network& network);
+};
+
+} // namespace swarm::control

@@ -1,0 +1,112 @@
+// The table of fields without effect; a line leaves it when its feature comes.
+#include "actors/control/warnings.hpp"
+
+#include <algorithm>
+
+#include "messages/constraints.hpp"
+
+namespace swarm::control {
+
+namespace {
+
+const ContainerSpec& container_of(const ServiceSpec& s) { return s.task_template().container_spec(); }
+
+template <class Test>
+bool any_mount(const ServiceSpec& s, Test test) {
+  const auto& mounts = container_of(s).mounts();
+  return std::any_of(mounts.begin(), mounts.end(), test);
+}
+
+struct row {
+  const char* field;
+  bool (*used)(const ServiceSpec&);
+  const char* consequence;
+};
+
+// clang-format off
+const row table[] = {
+  {"TaskTemplate.Networks",
+   [](const ServiceSpec& s) {
+     const auto& networks = s.task_template().networks();
+     return std::any_of(networks.begin(), networks.end(), [](const auto& n) {
+       return n.target() != "host" && n.target() != "bridge" && n.target() != "none";
+     });
+   },
+   "tasks run on the engine's default network, without addresses or names on this one"},
+  {"EndpointSpec.Ports[PublishMode=ingress]",
+   [](const ServiceSpec& s) {
+     const auto& ports = s.endpoint_spec().ports();
+     return std::any_of(ports.begin(), ports.end(), [](const auto& p) { return p.publish_mode() != PUBLISH_MODE_HOST; });
+   },
+   "the port is reserved, but there is no routing mesh yet; publish with mode=host to reach it"},
+  {"EndpointSpec.Mode=dnsrr",
+   [](const ServiceSpec& s) { return s.endpoint_spec().mode() == ENDPOINT_MODE_DNSRR; },
+   "there is no service discovery yet"},
+  {"TaskTemplate.PluginSpec",
+   [](const ServiceSpec& s) { return s.task_template().has_plugin_spec(); },
+   "plugins are not installed; the tasks will be rejected"},
+  {"TaskTemplate.Resources.Reservations.GenericResources",
+   [](const ServiceSpec& s) { return s.task_template().resources().reservations().generic_resources_size() > 0; },
+   "generic resources are neither counted nor assigned"},
+  {"ContainerSpec.Privileges.CredentialSpec",
+   [](const ServiceSpec& s) { return container_of(s).privileges().has_credential_spec(); },
+   "credential specs are for Windows and are not passed on"},
+  {"ContainerSpec.Configs[Runtime]",
+   [](const ServiceSpec& s) {
+     const auto& configs = container_of(s).configs();
+     return std::any_of(configs.begin(), configs.end(), [](const auto& c) { return c.has_runtime(); });
+   },
+   "a config for the runtime is only used by credential specs"},
+  {"ContainerSpec.Mounts[Type=cluster]",
+   [](const ServiceSpec& s) { return any_mount(s, [](const Mount& m) { return m.type() == MOUNT_TYPE_CLUSTER; }); },
+   "there are no cluster volumes; the tasks will be rejected"},
+  {"ContainerSpec.Mounts.BindOptions.CreateMountpoint",
+   [](const ServiceSpec& s) { return any_mount(s, [](const Mount& m) { return m.bind_options().create_mountpoint(); }); },
+   "a missing source directory is not created, as in Docker Swarm"},
+  {"ContainerSpec.Mounts.BindOptions.ReadOnlyNonRecursive",
+   [](const ServiceSpec& s) { return any_mount(s, [](const Mount& m) { return m.bind_options().read_only_non_recursive(); }); },
+   "it is not passed to the engine, as in Docker Swarm"},
+  {"ContainerSpec.Mounts.BindOptions.ReadOnlyForceRecursive",
+   [](const ServiceSpec& s) { return any_mount(s, [](const Mount& m) { return m.bind_options().read_only_force_recursive(); }); },
+   "it is not passed to the engine, as in Docker Swarm"},
+};
+// clang-format on
+
+/// Swarm takes these, and the task fails later with the same words.
+std::string mount_problem(const Mount& m) {
+  const auto absolute = [](const std::string& path) { return path.starts_with('/') || path.starts_with("{{"); };
+  if (!absolute(m.target()))
+    return "invalid mount target, must be an absolute path: " + m.target();
+  if ((m.type() == MOUNT_TYPE_BIND || m.type() == MOUNT_TYPE_UNSPECIFIED) && !absolute(m.source()))
+    return "invalid bind mount source, must be an absolute path: " + m.source();
+  if (m.type() == MOUNT_TYPE_VOLUME && m.source().starts_with('/'))
+    return "invalid volume mount source, must not be an absolute path: " + m.source();
+  if (m.type() == MOUNT_TYPE_TMPFS && !m.source().empty())
+    return "invalid tmpfs source, source must be empty";
+  if (m.type() == MOUNT_TYPE_NPIPE)
+    return "named pipes exist on Windows only: " + m.target();
+  return {};
+}
+
+} // namespace
+
+std::vector<std::string> unsupported_fields(const ServiceSpec& spec) {
+  std::vector<std::string> out;
+  for (const auto& entry : table)
+    if (entry.used(spec))
+      out.push_back(std::string{entry.field} + " is stored but has no effect yet: " + entry.consequence);
+  return out;
+}
+
+std::vector<std::string> service_warnings(const ServiceSpec& spec) {
+  auto out = unsupported_fields(spec);
+  for (const auto& c : stored_constraints(spec.task_template().placement()))
+    if (!is_known_key(c))
+      out.push_back("constraint key '" + c.key + "' is not known: no node will ever match, tasks will stay pending");
+  for (const auto& mount : container_of(spec).mounts())
+    if (auto problem = mount_problem(mount); !problem.empty())
+      out.push_back("tasks will be rejected: " + problem);
+  return out;
+}
+
+} // namespace swarm::control
