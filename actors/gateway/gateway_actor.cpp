@@ -56,7 +56,7 @@ void answer_lost(self_ptr self, const api_call& call, const caf::error& err) {
 template <class Reply, class Request, class F>
 void ask(self_ptr self, call_ptr call, Request request, F ok) {
   self->request(self->state.root, request_deadline, std::move(request))
-    .then([ok = std::move(ok)](const Reply& reply) { ok(reply); },
+    .then([ok = std::move(ok)](const Reply& reply) mutable { ok(reply); },
           [self, call](const caf::error& err) { answer_lost(self, *call, err); });
 }
 

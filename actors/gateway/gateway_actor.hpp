@@ -38,10 +38,11 @@ using gateway_worker = caf::typed_actor<caf::reacts_to<api_call>, status_clause>
 
 struct gateway_state {
   static inline const char* name = "gateway";
-  node_root_actor root;
-  shared_options options;
+  // Not a handle first: CAF would take a state that a handle could be made from for one that wants its actor.
   std::uint64_t requests = 0;
   std::uint64_t refused = 0;
+  node_root_actor root;
+  shared_options options;
 };
 
 /// How long an answer from the swarm may take (Swarm's own swarmRequestTimeout).

@@ -46,7 +46,7 @@ struct front::impl {
   listen_options listen;
   std::vector<gateway_worker> workers;
   std::unique_ptr<http::server> server;
-  timer_handle probe_timer;
+  std::shared_ptr<timer_handle> probe_timer = std::make_shared<timer_handle>();
 
   void dispatch(std::shared_ptr<http::exchange> exchange, http::request&& request) {
     api_call call;
@@ -78,22 +78,27 @@ struct front::impl {
     return {errc::invalid_argument, "host " + host + ": expected unix://PATH or tcp://IP:PORT"};
   }
 
-  // The engine may be upgraded while we run.
-  void probe() {
-    if (!options->engine)
-      return;
-    options->engine->call({"GET", "/version", {}, {}}, probe_deadline,
-                          [options = options](http::client_error e, http::response&& reply) {
-                            if (e.ok() && reply.status == 200)
-                              if (const auto minor = minor_from(reply.body); minor != 0)
-                                options->engine_minor = minor;
-                          });
-    probe_timer = io.after(probe_period, [this] { probe(); });
-  }
 };
 
+namespace {
+
+// Asks again now and then: the engine may be upgraded while we run. Ends when `timer` has no other owner.
+void probe(io_threads& io, const shared_options& options, const std::weak_ptr<timer_handle>& timer) {
+  const auto alive = timer.lock();
+  if (!alive || !options->engine)
+    return;
+  options->engine->call({"GET", "/version", {}, {}}, probe_deadline, [options](http::client_error e, http::response&& reply) {
+    if (e.ok() && reply.status == 200)
+      if (const auto minor = minor_from(reply.body); minor != 0)
+        options->engine_minor = minor;
+  });
+  *alive = io.after(probe_period, [&io, options, timer] { probe(io, options, timer); });
+}
+
+} // namespace
+
 front::front(caf::actor_system& system, io_threads& io, node_root_actor root, shared_options options, listen_options listen)
-  : impl_{new impl{system, io, std::move(options), std::move(listen), {}, nullptr, {}}} {
+  : impl_{new impl{system, io, std::move(options), std::move(listen), {}, nullptr}} {
   for (unsigned i = 0; i < std::max(1u, impl_->listen.workers); ++i)
     impl_->workers.push_back(system.spawn(gateway_worker_actor, root, impl_->options));
   impl_->server = std::make_unique<http::server>(
@@ -107,7 +112,7 @@ front::front(caf::actor_system& system, io_threads& io, node_root_actor root, sh
 front::~front() { stop(seconds{0}); }
 
 failure front::start() {
-  impl_->probe();
+  probe(impl_->io, impl_->options, impl_->probe_timer);
   for (const auto& host : impl_->listen.hosts)
     if (auto f = impl_->open(host); !f.ok()) {
       impl_->server->stop();
@@ -117,7 +122,7 @@ failure front::start() {
 }
 
 void front::stop(duration grace) {
-  impl_->probe_timer.cancel();
+  impl_->probe_timer.reset();
   if (impl_->server)
     impl_->server->stop(grace);
   impl_->server.reset();

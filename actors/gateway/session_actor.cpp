@@ -53,10 +53,10 @@ constexpr std::uint32_t log_window_bytes = 1 << 20;
 
 struct log_state {
   static inline const char* name = "log_session";
+  std::string service_id;
   node_root_actor root;
   std::shared_ptr<http::exchange> exchange;
   SubscribeLogs subscription;
-  std::string service_id;
   log_format format;
   struct pending_chunk {
     std::string bytes;
@@ -158,12 +158,12 @@ constexpr std::size_t event_backlog_max = 4096;
 
 struct event_state {
   static inline const char* name = "event_session";
+  std::string partial; // the engine's last line, not complete yet
   node_root_actor root;
   shared_options options;
   api_call call;
   std::map<std::string, std::vector<std::string>> filters;
   std::shared_ptr<http::client_stream> engine;
-  std::string partial; // the engine's last line, not complete yet
   std::deque<std::string> pending;
   bool bounded = false; // `until` was given: the stream ends with the engine's
   bool ended = false;

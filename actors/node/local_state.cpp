@@ -1,0 +1,109 @@
+// Files and facts of this host.
+#include "actors/node/local_state.hpp"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <thread>
+
+#include "messages/json_writer.hpp"
+#include "runtime/crypto/atomic_file.hpp"
+
+namespace swarm::node {
+
+failure local_state::create() const {
+  std::error_code ec;
+  for (const auto& folder : {root_, certificates(), agent()}) {
+    std::filesystem::create_directories(folder, ec);
+    if (ec)
+      return {errc::internal, "cannot make " + folder.string() + ": " + ec.message()};
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ec);
+  }
+  return {};
+}
+
+failure local_state::save_addresses(const LocalAddresses& addresses) const {
+  return crypto::replace_file(root_ / "addresses.pb", addresses.SerializeAsString(), 0600);
+}
+
+std::optional<LocalAddresses> local_state::addresses() const {
+  const auto content = crypto::read_file(root_ / "addresses.pb", false);
+  LocalAddresses addresses;
+  if (content.status != crypto::read_status::ok || !addresses.ParseFromString(content.bytes))
+    return std::nullopt;
+  return addresses;
+}
+
+failure local_state::remove() const {
+  std::error_code ec;
+  std::filesystem::remove_all(root_, ec);
+  if (ec)
+    return {errc::internal, "cannot remove " + root_.string() + ": " + ec.message()};
+  return {};
+}
+
+std::vector<host_address> read_host_addresses() {
+  std::vector<host_address> out;
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0)
+    return out;
+  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner{list, ::freeifaddrs};
+  for (const auto* a = list; a != nullptr; a = a->ifa_next) {
+    if (a->ifa_addr == nullptr || (a->ifa_flags & IFF_UP) == 0)
+      continue;
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    const auto family = a->ifa_addr->sa_family;
+    if (family == AF_INET) {
+      ::inet_ntop(family, &reinterpret_cast<const sockaddr_in*>(a->ifa_addr)->sin_addr, text.data(), text.size());
+    } else if (family == AF_INET6) {
+      const auto& address = reinterpret_cast<const sockaddr_in6*>(a->ifa_addr)->sin6_addr;
+      if (IN6_IS_ADDR_LINKLOCAL(&address))
+        continue; // useless without a scope
+      ::inet_ntop(family, &address, text.data(), text.size());
+    } else {
+      continue;
+    }
+    // Bridges and tunnels that engines make are not how others know this host.
+    const std::string name = a->ifa_name;
+    if (name.starts_with("docker") || name.starts_with("br-") || name.starts_with("veth"))
+      continue;
+    out.push_back({name, text.data(), (a->ifa_flags & IFF_LOOPBACK) != 0, family == AF_INET6});
+  }
+  return out;
+}
+
+std::string host_info_json(const std::string& driver, const std::string& version) {
+  utsname host{};
+  ::uname(&host);
+  struct sysinfo memory{};
+  ::sysinfo(&memory);
+  std::string text;
+  json_writer out{text};
+  out.begin_object();
+  out.member("ID", std::string_view{host.nodename});
+  out.member("Name", std::string_view{host.nodename});
+  out.member("ServerVersion", std::string_view{version});
+  out.member("Driver", std::string_view{driver});
+  out.member("OSType", "linux");
+  out.member("OperatingSystem", std::string_view{host.sysname});
+  out.member("Architecture", std::string_view{host.machine});
+  out.member("KernelVersion", std::string_view{host.release});
+  out.member("NCPU", static_cast<std::int64_t>(std::thread::hardware_concurrency()));
+  out.member("MemTotal", static_cast<std::int64_t>(memory.totalram) * static_cast<std::int64_t>(memory.mem_unit));
+  for (const auto* count : {"Containers", "ContainersRunning", "ContainersPaused", "ContainersStopped", "Images"})
+    out.member(count, std::int64_t{0});
+  out.key("Plugins");
+  out.raw(R"({"Volume":["local"],"Network":["host"],"Authorization":null,"Log":["json-file","local","none"]})");
+  out.key("Warnings");
+  out.null();
+  out.end_object();
+  return text;
+}
+
+} // namespace swarm::node

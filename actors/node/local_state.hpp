@@ -1,0 +1,40 @@
+// What this host remembers of its membership between starts: <data-root>/swarm.
+//   certificates/   swarm-node.crt, swarm-node.key, swarm-root-ca.crt       raft/   LMDB: log and state
+//   addresses.pb    LocalAddresses                                          agent/  assignments of this node
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "actors/node/init_plan.hpp"
+#include "messages/control.pb.h"
+#include "messages/errors.hpp"
+
+namespace swarm::node {
+
+class local_state {
+public:
+  explicit local_state(const std::string& data_root) : root_{std::filesystem::path{data_root} / "swarm"} {}
+
+  [[nodiscard]] std::filesystem::path certificates() const { return root_ / "certificates"; }
+  [[nodiscard]] std::filesystem::path raft() const { return root_ / "raft"; }
+  [[nodiscard]] std::filesystem::path agent() const { return root_ / "agent"; }
+
+  [[nodiscard]] failure create() const;
+  [[nodiscard]] failure save_addresses(const LocalAddresses& addresses) const;
+  [[nodiscard]] std::optional<LocalAddresses> addresses() const;
+  /// Everything below, on leaving. What cannot be removed is named.
+  [[nodiscard]] failure remove() const;
+
+private:
+  std::filesystem::path root_;
+};
+
+/// Addresses of this host's interfaces that are up.
+[[nodiscard]] std::vector<host_address> read_host_addresses();
+
+/// GET /info of a host without an engine, as a JSON object without the Swarm member.
+[[nodiscard]] std::string host_info_json(const std::string& driver, const std::string& version);
+
+} // namespace swarm::node

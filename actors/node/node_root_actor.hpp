@@ -1,0 +1,62 @@
+// NODE ROOT — this host's supervisor: driver, agent, and the manager half; `swarm init` and `leave` start and end them.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/node/leader_part.hpp"
+#include "actors/node/local_state.hpp"
+#include "actors/node/manager_part.hpp"
+#include "messages/interfaces.hpp"
+#include "runtime/supervisor.hpp"
+
+namespace swarm::node {
+
+struct node_options {
+  std::string data_root = "/var/lib/swarm-node";
+  std::string listen_addr = "0.0.0.0:2377";
+  std::string advertise_addr;
+  std::uint64_t map_bytes = 32ULL << 30;
+  std::chrono::milliseconds raft_heartbeat{50};
+  std::chrono::milliseconds raft_election{400};
+  /// Spawns the driver (docker, process or simulated): called again when it has ended.
+  std::function<driver_actor(caf::actor_system&)> spawn_driver;
+  /// This node gives up: called once, from the actor, with the reason. The process is to end with exit code 1.
+  std::function<void(const std::string&)> give_up;
+};
+
+using node_root_interface = node_root_actor::extend<
+  caf::reacts_to<LeadershipChanged>, caf::reacts_to<stop_atom>>;
+
+struct node_root_state {
+  static inline const char* name = "node";
+  LocalNodeState phase = LOCAL_NODE_STATE_INACTIVE;
+  std::string error;
+  node_options opts;
+  std::unique_ptr<local_state> disk;
+  LocalAddresses addresses;
+  std::string cluster_id, node_id;
+
+  driver_actor driver;
+  agent_actor agent;
+  std::unique_ptr<manager_part> manager;
+  std::unique_ptr<leader_part> leader;
+  child_group drivers, agents;
+  bool leading = false;
+
+  /// What `swarm init` still has to propose once RAFT leads.
+  Command bootstrap;
+  bool bootstrap_due = false;
+  caf::typed_response_promise<MembershipChanged> init_promise;
+  /// Those who wait for the manager half to end: `swarm leave`, or the whole node.
+  std::vector<caf::typed_response_promise<MembershipChanged>> leaving;
+  bool wipe_when_stopped = false;
+  unsigned manager_actors_ending = 0;
+  bool stopping = false;
+};
+
+node_root_interface::behavior_type node_root(observed_ptr<node_root_interface, node_root_state> self, node_options opts);
+
+} // namespace swarm::node
