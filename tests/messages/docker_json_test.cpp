@@ -3,9 +3,9 @@
 
 #include <google/protobuf/util/message_differencer.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 
 #include "messages/api.pb.h"
 #include "messages/docker_json.hpp"
@@ -375,7 +375,7 @@ TEST(docker_json, names_that_are_invalid_utf8_are_stored_as_replacement_characte
 
 template <class Message>
 void round_trips(std::uint64_t seed) {
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 40; ++i) {
     Message before, after;
     test::random_filler{seed + static_cast<std::uint64_t>(i)}.fill(before);
     const auto text = to_json(before, {60});
@@ -394,8 +394,7 @@ void round_trips(std::uint64_t seed) {
 }
 
 TEST(docker_json, random_messages_survive_writing_and_reading) {
-  const auto seed = std::random_device{}();
-  std::printf("seed=%u\n", seed);
+  const auto seed = test::fresh_seed();
   round_trips<ServiceSpec>(seed);
   round_trips<Service>(seed);
   round_trips<Node>(seed);
@@ -440,12 +439,12 @@ TEST(docker_json, is_fast_enough_for_long_lists) {
   service.mutable_meta()->set_created_at(1795335968595645196);
   *service.mutable_endpoint()->mutable_spec() = service.spec().endpoint_spec();
   std::string text;
-  constexpr int rounds = 2000;
+  constexpr int rounds = 1000;
   const auto measure = [&](auto work) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = std::clock(); // processor time: other load must not fail this
     for (int i = 0; i < rounds; ++i)
       work();
-    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count() / rounds;
+    return 1e6 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / rounds;
   };
   const auto write_us = measure([&] {
     text.clear();

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <random>
 #include <string>
@@ -40,6 +43,14 @@ inline std::string canonical(std::string_view json) {
   json_value value;
   const auto error = json_value::parse(json, value);
   return error.ok() ? sorted(value).dump() : "<" + error.message + ">";
+}
+
+/// A new seed for each run, printed; SWARM_SEED=N repeats one.
+inline std::uint64_t fresh_seed() {
+  const char* given = std::getenv("SWARM_SEED");
+  const auto seed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  std::printf("seed=%llu\n", static_cast<unsigned long long>(seed));
+  return seed;
 }
 
 /// Fills messages at random with everything that JSON can carry at an API version above all gates: no internal or

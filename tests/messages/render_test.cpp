@@ -137,8 +137,7 @@ void drop_unreadable(pb::Message& msg) {
 }
 
 TEST(parse_rendered, random_messages_survive_rendering_and_parsing) {
-  const auto seed = std::random_device{}();
-  std::printf("seed=%u\n", seed);
+  const auto seed = test::fresh_seed();
   for (std::uint64_t i = 0; i < 200; ++i) {
     Service before, after;
     test::random_filler{seed + i}.fill(before);
