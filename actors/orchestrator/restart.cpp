@@ -35,7 +35,7 @@ duration restart_delay(duration configured, unsigned quick_failures) {
 restart_supervisor::history& restart_supervisor::history_of(const slot_key& slot, std::uint64_t spec_version) {
   auto& h = histories_[slot];
   if (h.spec_version != spec_version)
-    h = history{.spec_version = spec_version}; // what another spec did is not held against this one
+    h = history{spec_version, 0, 0, {}}; // what another spec did is not held against this one
   return h;
 }
 

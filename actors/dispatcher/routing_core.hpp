@@ -1,0 +1,47 @@
+// Which node which event goes to, and what must go along with a new assignment.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "messages/store.pb.h"
+
+namespace swarm::dispatcher {
+
+struct routed {
+  /// Nodes that need a NODE actor from now on.
+  std::set<std::string> fresh;
+  /// What concerns one node only.
+  std::map<std::string, EventBatch> parts;
+  /// Goes to every NODE, if not empty: identities of services that were changed.
+  EventBatch to_all;
+  /// Nodes that were removed; their tasks are told ORPHANED by SERVICE.
+  std::set<std::string> gone;
+};
+
+/// A task event goes to its one node, never to all: that keeps the cost of an event independent of the number of nodes.
+/// With each new assignment go its template, service, secrets and configs, once per batch and node; NODE keeps what it
+/// has no use for no longer than its tasks.
+class routing_core {
+public:
+  [[nodiscard]] routed load(const StoreSnapshot& snapshot);
+  [[nodiscard]] routed route(const EventBatch& batch);
+  [[nodiscard]] std::size_t nodes() const { return nodes_.size(); }
+
+private:
+  using version_key = std::pair<std::string, std::uint64_t>;
+  void learn(const EventBatch& batch, routed& out);
+  void add_task(const TaskEvent& event, routed& out, bool with_definition);
+  void add_definition(const Task& task, EventBatch& to);
+  [[nodiscard]] static Service identity_of(const Service& service);
+
+  std::set<std::string> nodes_;
+  std::map<version_key, TaskTemplate> templates_;
+  std::map<std::string, Service> services_; ///< identities only
+  std::map<std::string, Secret> secrets_;
+  std::map<std::string, Config> configs_;
+  std::map<std::string, std::set<version_key>> attached_; ///< per node, in the batch at hand
+};
+
+} // namespace swarm::dispatcher
