@@ -125,7 +125,7 @@ struct ready {
   std::vector<snapshot_read> snapshot_reads;
   std::vector<snapshot_write> snapshot_writes;
   std::optional<Membership> membership; ///< a new one is in force (links connect and disconnect by it)
-  bool removed = false;                 ///< this member was removed: stop being a manager
+  bool removed = false;                 ///< the others know that this member was removed: stop being a manager
   bool disk_stalled = false;            ///< the disk has not answered for disk_stop_ticks: stop the node
 
   [[nodiscard]] bool empty() const {

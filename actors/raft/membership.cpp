@@ -142,8 +142,13 @@ void core::apply_membership(const Membership& membership) {
   std::erase_if(leader_->snapshots, [&](const auto& entry) { return !progress_.contains(entry.first); });
   if (leader_->transferee != 0 && !config_.voters.contains(leader_->transferee))
     end_transfer({errc::failed_precondition, "the transfer target was removed"});
-  if (!config_.voters.contains(id_))
-    become_follower(term_, 0); // we led until our own removal was committed (paper §6)
+  if (config_.voters.contains(id_))
+    return;
+  // We led until our own removal was committed (paper §6). The last thing we say is that it was.
+  for (auto& [id, follower] : progress_)
+    if (follower.state == progress_state::replicate)
+      send_append(id, follower, true);
+  become_follower(term_, 0);
 }
 
 void core::adopt_membership(const Membership& membership) {
@@ -168,9 +173,18 @@ void core::adopt_membership(const Membership& membership) {
     ensure(id);
   for (const auto id : config_.learners)
     ensure(id);
-  if (is_removed(id_)) {
-    removed_ = true;
-    out_.removed = true;
+  removed_ = removed_ || is_removed(id_);
+}
+
+// A removed member stays until another one confirms that it knows: until then that one may still need this one's vote
+// to learn of the commit (two members, the leader removes itself).
+void core::ask_whether_removed() {
+  reset_election_timer();
+  for (const auto& [id, follower] : progress_) {
+    auto message = message_to(id);
+    message.set_term(term_ + 1);
+    message.mutable_request_vote()->set_pre_vote(true);
+    send(std::move(message));
   }
 }
 

@@ -182,6 +182,8 @@ void core::on_tick() {
   } else if (promotable() && !own_vote_unsaved_
              && (election_elapsed_ >= election_timeout_ || (alone() && office_ == office::follower))) {
     campaign(!alone(), false);
+  } else if (removed_ && election_elapsed_ >= election_timeout_) {
+    ask_whether_removed();
   }
 }
 

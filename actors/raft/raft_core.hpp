@@ -175,6 +175,7 @@ private:
   void apply_membership(const Membership& membership);
   void adopt_membership(const Membership& membership);
   void promote_learners();
+  void ask_whether_removed();
   [[nodiscard]] bool is_removed(raft_id id) const;
 
   // read_index.cpp
@@ -218,7 +219,7 @@ private:
   std::size_t applying_bytes_ = 0;
   Membership membership_;
   configuration config_;
-  bool removed_ = false;
+  bool removed_ = false;       ///< by a committed membership, or told so
   enum class office : std::uint8_t { follower, pre_candidate, candidate, leader } office_ = office::follower;
   raft_id leader_id_ = 0;
   unsigned election_elapsed_ = 0;

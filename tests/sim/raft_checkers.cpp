@@ -58,8 +58,15 @@ void raft_checkers::after_step(const raft::core& member, log_index commit_before
   const auto commit = member.commit_index();
   if (commit < commit_before)
     fail("commit monotonic: member " + num(member.id()) + " went from " + num(commit_before) + " to " + num(commit));
-  for (auto index = std::max(commit_before, member.log().base_index()) + 1; index <= commit; ++index)
-    check_commit(member, index, led_before, config_before, all);
+  // A membership that commits in this step is in force for what is counted after it.
+  std::vector<raft::configuration> in_force{config_before};
+  for (auto index = std::max(commit_before, member.log().base_index()) + 1; index <= commit; ++index) {
+    check_commit(member, index, led_before, in_force, all);
+    Membership membership;
+    if (const auto& entry = member.log().at(index);
+        entry->type() == ENTRY_TYPE_CONFIGURATION && membership.ParseFromString(entry->data()))
+      in_force.push_back(raft::to_configuration(membership));
+  }
 }
 
 // 1 election safety, 6 leader completeness, 12 one uncommitted membership change.
@@ -88,7 +95,7 @@ void raft_checkers::check_leader(const raft::core& member) {
 
 // 7 state machine safety (log side), 11 committed means durable on a quorum, 14 only entries of its own term by counting.
 void raft_checkers::check_commit(const raft::core& member, log_index index, bool counted,
-                                 const raft::configuration& config, const disks& all) {
+                                 const std::vector<raft::configuration>& in_force, const disks& all) {
   const auto term = *member.log().term_at(index);
   const auto chain = chain_at(index, term);
   if (index > committed_.size() + 1)
@@ -109,9 +116,10 @@ void raft_checkers::check_commit(const raft::core& member, log_index index, bool
           return disk->base_index >= index || disk->term_at(index) == term;
       return false;
     };
-    if (config.voters.tally(durable) != raft::vote_result::won)
+    if (std::none_of(in_force.begin(), in_force.end(),
+                     [&](const auto& config) { return config.voters.tally(durable) == raft::vote_result::won; }))
       fail("durability: leader " + num(member.id()) + " commits " + at(index, term) + ", not on the disks of a quorum of "
-           + raft::render(config));
+           + raft::render(in_force.back()));
   }
   committed_.push_back({term, member.term(), chain});
   if (member.log().at(index)->type() == ENTRY_TYPE_CONFIGURATION)
@@ -152,7 +160,8 @@ void raft_checkers::on_send(const RaftMessage& message, const disk_image& sender
     if (hard.term() == message.term() && hard.voted_for() != message.to())
       fail("persist before send: the vote of member " + num(message.from()) + " is not on its disk");
   }
-  if (message.has_append_entries_reply() && message.append_entries_reply().success()
+  // An acknowledgement of an earlier term may be overtaken on this disk by a later leader's write of the same sync.
+  if (message.has_append_entries_reply() && message.append_entries_reply().success() && hard.term() == message.term()
       && sender.last_index() < message.append_entries_reply().match_index())
     fail("persist before send: member " + num(message.from()) + " acknowledges "
          + num(message.append_entries_reply().match_index()) + ", its disk ends at " + num(sender.last_index()));

@@ -56,8 +56,8 @@ private:
   };
   [[nodiscard]] std::uint64_t chain_at(raft::log_index index, raft::term_number term) const;
   void check_leader(const raft::core& member);
-  void check_commit(const raft::core& member, raft::log_index index, bool counted, const raft::configuration& config,
-                    const disks& all);
+  void check_commit(const raft::core& member, raft::log_index index, bool counted,
+                    const std::vector<raft::configuration>& in_force, const disks& all);
   void check_membership_step(const raft::core& member, raft::log_index index);
 
   std::map<raft::term_number, raft::raft_id> leaders_;

@@ -18,6 +18,8 @@ enum fault : unsigned {
 /// A healed cluster must do its first write within this many (longest) election timeouts, and settle in as many.
 constexpr std::uint64_t timeouts_to_converge = 60;
 
+constexpr raft::log_index max_backlog = 60; ///< entries of clients who wait for an answer
+
 } // namespace
 
 raft_world::member* raft_world::pick(bool up) {
@@ -57,7 +59,8 @@ void raft_world::client() {
       step(*reader, raft::read{tag});
     }
   }
-  if (!who->core)
+  // Clients wait for their answers: what is under way is bounded.
+  if (!who->core || who->core->log().last_index() - who->core->commit_index() > max_backlog)
     return;
   raft::propose batch;
   for (auto count = rng_.between(1, knobs_.batch_max); count > 0; --count) {

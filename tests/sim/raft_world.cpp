@@ -139,7 +139,6 @@ void raft_world::start(member& who) {
   who.store = disk.store;
   who.installed_index = 0;
   who.persisted_sequence = 0;
-  who.apply_free_at = 0;
   who.frozen_until = 0;
   who.receiving = 0;
   auto opts = knobs_.core;
@@ -160,6 +159,7 @@ void raft_world::crash(member& who) {
   who.core.reset();
   who.disk.crash(rng_);
   who.held.clear();
+  who.to_apply.clear();
   who.waiting.clear();
   who.reads.clear();
   who.snapshots.clear();
@@ -230,11 +230,9 @@ bool raft_world::perform(member& who, raft::ready work) {
   if (work.leadership && work.leadership->role() != RAFT_ROLE_LEADER)
     std::erase_if(who.waiting, [&](const auto& w) { return w.first > who.core->commit_index(); });
   if (!work.committed.empty()) {
-    const bool slow = who.slow_apply_until > now_;
-    const auto start_at = std::max(now_, who.apply_free_at);
-    who.apply_free_at = start_at + 1 + rng_.below(slow ? 2'000'000 : knobs_.apply_us_max);
-    after_on(who, who.apply_free_at - now_,
-             [this, entries = std::move(work.committed)](member& m) { apply(m, entries); });
+    who.to_apply.push_back(std::move(work.committed));
+    if (who.to_apply.size() == 1)
+      start_apply(who);
   }
   if (!work.messages_after_persist.empty()) {
     who.held.push_back({work.release_after, std::move(work.messages_after_persist)});
@@ -299,7 +297,16 @@ void raft_world::finish_sync(member& who) {
   start_sync(who);
 }
 
-void raft_world::apply(member& who, const std::vector<raft::entry_ptr>& entries) {
+void raft_world::start_apply(member& who) {
+  const bool slow = who.slow_apply_until > now_;
+  after_on(who, 1 + rng_.below(slow ? 1'500'000 : knobs_.apply_us_max), [this](member& m) { finish_apply(m); });
+}
+
+void raft_world::finish_apply(member& who) {
+  const auto entries = std::move(who.to_apply.front());
+  who.to_apply.pop_front();
+  if (!who.to_apply.empty())
+    start_apply(who);
   for (const auto& entry : entries) {
     const auto index = entry->log_index();
     if (index <= who.installed_index)

@@ -58,7 +58,7 @@ private:
     std::uint64_t frozen_until = 0;
     std::uint64_t last_tick = 0;
     std::uint64_t tick_us = 0;
-    std::uint64_t apply_free_at = 0;
+    std::deque<std::vector<raft::entry_ptr>> to_apply; ///< the first one is being applied
     std::uint64_t slow_disk_until = 0;
     std::uint64_t slow_apply_until = 0;
     std::uint64_t persisted_sequence = 0;
@@ -91,7 +91,8 @@ private:
   bool release(member& who);
   void start_sync(member& who);
   void finish_sync(member& who);
-  void apply(member& who, const std::vector<raft::entry_ptr>& entries);
+  void start_apply(member& who);
+  void finish_apply(member& who);
   void finish_outcome(member& who, const raft::outcome& what);
   void read_snapshot(member& who, const raft::snapshot_read& wanted);
   void store_chunk(member& who, const raft::snapshot_write& chunk);
