@@ -14,8 +14,7 @@ constexpr std::string_view manager_role = "swarm-manager";
 constexpr std::string_view worker_role = "swarm-worker";
 constexpr duration root_life = hours{20 * 365 * 24};
 constexpr duration least_root_life = hours{365 * 24}; // of a root that is given to us
-constexpr duration backdate = hours{1};
-constexpr duration root_backdate = minutes{5};
+constexpr duration backdate = hours{1}; // of roots too, else it does nothing for a node whose clock is behind
 
 std::optional<crypto::certificate> single(std::string_view pem) {
   auto all = crypto::certificate::parse_pem(pem);
@@ -38,7 +37,7 @@ accepted_root refuse_root(std::string text) { return {{errc::invalid_argument, s
 
 RootCA create_root(wall_ns now) {
   const auto key = crypto::private_key::generate();
-  const crypto::validity when{now - root_backdate.count(), now + root_life.count()};
+  const crypto::validity when{now - backdate.count(), now + root_life.count()};
   return to_root(crypto::issue_root(key, std::string{root_common_name}, when), key);
 }
 

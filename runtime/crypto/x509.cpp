@@ -86,10 +86,13 @@ void set_time(ASN1_TIME* field, wall_ns when) {
   SWARM_CHECK(ASN1_TIME_set(field, static_cast<time_t>(when / ns_per_s)) != nullptr);
 }
 
+// As Go encodes names: PrintableString where the text allows it, so that subjects compare equal byte by byte.
 void add_name(X509_NAME* name, const char* part, const std::string& text) {
   if (text.empty())
     return;
-  const auto added = X509_NAME_add_entry_by_txt(name, part, MBSTRING_UTF8,
+  const bool printable = text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
+                         == std::string::npos;
+  const auto added = X509_NAME_add_entry_by_txt(name, part, printable ? V_ASN1_PRINTABLESTRING : MBSTRING_UTF8,
                                                 reinterpret_cast<const unsigned char*>(text.data()),
                                                 static_cast<int>(text.size()), -1, 0);
   SWARM_CHECK(added == 1, part);
