@@ -120,7 +120,7 @@ TEST_F(shim, a_signal_to_the_init_reaches_the_command) {
 TEST_F(shim, mounts_users_and_read_only_roots_are_applied) {
   std::filesystem::create_directories(root / "shared");
   std::ofstream{root / "shared" / "file"} << "content\n";
-  EXPECT_EQ(start(launch_of({"sh", "-c", "cat /mnt/file; id -u; touch /mnt/file 2>&1 | grep -c 'Read-only'; touch /nope 2>&1 | grep -c 'ead-only\\|denied'"},
+  EXPECT_EQ(start(launch_of({"sh", "-c", "cat /mnt/file; id -u; touch /mnt/file 2>&1 | grep -c 'ead-only\\|denied'; touch /nope 2>&1 | grep -c 'ead-only\\|denied'"},
                             [&](TaskDescription& t) {
                               auto& c = *t.mutable_spec()->mutable_container_spec();
                               c.set_user("65534:65534");
