@@ -45,8 +45,13 @@ void assignments_core::set_living(version& v, bool more) {
 }
 
 void assignments_core::define(version& v, const TaskTemplate& definition) {
-  if (v.definition)
-    return; // a version never changes
+  if (v.definition) { // only the credentials of a version ever change; running tasks have no use for them
+    if (v.definition->spec().container_spec().registry_auth() != definition.spec().container_spec().registry_auth()) {
+      v.definition = definition;
+      v.sent = false;
+    }
+    return;
+  }
   v.definition = definition;
   if (v.living > 0)
     each_dependency(v, [&](auto& d) {

@@ -82,8 +82,11 @@ void routing_core::learn(const EventBatch& batch, routed& out) {
       out.fresh.insert(event.node().id());
     }
   for (const auto& event : batch.templates())
-    if (event.kind() != CHANGE_KIND_REMOVED)
+    if (event.kind() != CHANGE_KIND_REMOVED) {
       templates_[{event.template_().service_id(), event.template_().spec_version()}] = event.template_();
+      if (event.kind() == CHANGE_KIND_UPDATED) // new credentials
+        *out.to_all.add_templates() = event;
+    }
   for (const auto& event : batch.services()) {
     const auto& id = event.service().id();
     if (event.kind() == CHANGE_KIND_REMOVED) {

@@ -14,7 +14,7 @@ struct routed {
   std::set<std::string> fresh;
   /// What concerns one node only.
   std::map<std::string, EventBatch> parts;
-  /// Goes to every NODE, if not empty: identities of services that were changed.
+  /// Goes to every NODE, if not empty: identities of services and credentials of templates that were changed.
   EventBatch to_all;
   /// Nodes that were removed; their tasks are told ORPHANED by SERVICE.
   std::set<std::string> gone;

@@ -167,15 +167,12 @@ std::optional<Command> session_core::next_command(timestamp now) {
     auto& put = *out.add_actions()->mutable_put_node();
     put.set_observed_only(true);
     auto& node = *put.mutable_node();
+    node = e.stored; // what is not ours to say stays
     node.set_id(id);
-    if (e.exists) {
-      *node.mutable_spec() = e.stored.spec();
-    } else {
+    if (!e.exists) {
       node.mutable_spec()->set_role(NODE_ROLE_WORKER);
       node.mutable_spec()->set_availability(NODE_AVAILABILITY_ACTIVE);
     }
-    if (e.stored.has_manager_status())
-      *node.mutable_manager_status() = e.stored.manager_status();
     *node.mutable_description() = e.known.description();
     *node.mutable_status() = e.known.status();
     bytes += put.ByteSizeLong();

@@ -22,7 +22,7 @@ constexpr std::int64_t history_limit_default = 5;
 service_core::service_core(service_id id, std::uint64_t seed, intern_function intern)
   : state_{id, random_source{seed}}, restarts_{state_}, updater_{state_, restarts_}, intern_{std::move(intern)} {
   if (!intern_)
-    intern_ = [](const Node& node) { return std::make_shared<const Node>(node); };
+    intern_ = [](const Node& node, std::uint64_t) { return std::make_shared<const Node>(node); };
 }
 
 // -- events ---------------------------------------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ service_effects service_core::apply(timestamp now, const EventBatch& batch) {
   for (const auto& event : batch.networks())
     apply_network(event);
   for (const auto& event : batch.nodes())
-    apply_node(event);
+    apply_node(event, batch.log_index());
   const auto& id = state_.id_text();
   for (const auto& event : batch.templates())
     if (event.template_().service_id() == id)
@@ -81,7 +81,7 @@ void service_core::apply_network(const NetworkEvent& event) {
   state_.forget_comparisons();
 }
 
-void service_core::apply_node(const NodeEvent& event) {
+void service_core::apply_node(const NodeEvent& event, std::uint64_t log_index) {
   const node_id id{event.node().id()};
   const bool was_invalid = state_.is_invalid(id);
   if (event.kind() == CHANGE_KIND_REMOVED) {
@@ -89,7 +89,7 @@ void service_core::apply_node(const NodeEvent& event) {
     state_.orphan_at.erase(id);
     lost_.insert(id);
   } else {
-    state_.nodes[id] = intern_(event.node());
+    state_.nodes[id] = intern_(event.node(), log_index);
     if (event.node().status().state() == NODE_STATE_DOWN)
       state_.orphan_at.try_emplace(id, state_.now.now + orphan_after);
     else

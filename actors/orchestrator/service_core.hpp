@@ -27,8 +27,8 @@ struct service_effects {
 /// Command holds counts as done at once, and is taken back if it fails.
 class service_core {
 public:
-  /// `intern` may return an equal node that others share.
-  using intern_function = std::function<node_ref(const Node&)>;
+  /// `intern` may return an equal node that others share; the index tells batches apart.
+  using intern_function = std::function<node_ref(const Node&, std::uint64_t log_index)>;
   service_core(service_id id, std::uint64_t seed, intern_function intern = {});
   service_core(const service_core&) = delete;
   service_core& operator=(const service_core&) = delete;
@@ -52,7 +52,7 @@ private:
   void apply_service(const ServiceEvent& event);
   void apply_template(const TemplateEvent& event);
   void apply_network(const NetworkEvent& event);
-  void apply_node(const NodeEvent& event);
+  void apply_node(const NodeEvent& event, std::uint64_t log_index);
   void apply_task(const TaskEvent& event);
   void apply_cluster(const ClusterEvent& event);
   [[nodiscard]] slot_key slot_of(const Task& task) const;

@@ -9,12 +9,13 @@
 
 namespace swarm::orchestrator {
 
+using google::protobuf::util::MessageDifferencer;
+
 namespace {
 
 constexpr std::uint32_t command_version = 1; // what store_core calls machine_version
 
 difference compare_templates(const TaskTemplate& old, const TaskTemplate& wanted) {
-  using google::protobuf::util::MessageDifferencer;
   if (!MessageDifferencer::Equivalent(old.endpoint_spec(), wanted.endpoint_spec()))
     return difference::all;
   if (MessageDifferencer::Equivalent(old.spec(), wanted.spec()))
@@ -97,10 +98,12 @@ void service_state::forget_comparisons() {
 
 void service_state::replace_service(const Service& stored) {
   const bool same = service && service->spec_version() == stored.spec_version();
-  auto under_way = status_before_ && same ? std::optional{service->update_status()} : std::nullopt;
+  std::optional<UpdateStatus> under_way;
+  if (status_before_ && same && !MessageDifferencer::Equals(stored.update_status(), service->update_status()))
+    under_way = service->update_status();
   service = stored;
   forget_comparisons();
-  status_before_.reset();
+  status_before_.reset(); // if ours has arrived, the store's word counts from here on
   if (under_way) {
     status_before_ = stored.update_status();
     service->mutable_update_status()->Swap(&*under_way);

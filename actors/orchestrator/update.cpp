@@ -141,13 +141,16 @@ void updater::start(bool by_version) {
     run_.emplace();
     run_->silent = true;
   }
-  if (!by_version || !run_->silent)
-    return;
-  run_->silent = false;
-  unpaused_ = false;
+  if (by_version)
+    run_->silent = false;
+}
+
+// The store clears the status whenever a user changes the service, be it only its scale.
+void updater::show_progress() {
   const auto state = state_.service->update_status().state();
-  if (state == UPDATE_STATE_UPDATING || state == UPDATE_STATE_ROLLBACK_STARTED)
+  if (run_->silent || state == UPDATE_STATE_UPDATING || state == UPDATE_STATE_ROLLBACK_STARTED)
     return;
+  unpaused_ = false;
   UpdateStatus status;
   status.set_state(UPDATE_STATE_UPDATING);
   status.set_message("update in progress");
@@ -170,6 +173,7 @@ void updater::advance() {
   }
   if (!run_)
     return;
+  show_progress();
   fill();
   if (!queue_.empty() || !workers_.empty())
     return;

@@ -84,6 +84,7 @@ private:
   void cancel();
   void begin();
   void start(bool by_version);
+  void show_progress();
   void fill();
   void replace(const slot_key& slot);
   void keep(const slot_key& slot, task_row& kept, const std::vector<task_row*>& rows);
