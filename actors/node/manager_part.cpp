@@ -1,0 +1,92 @@
+// Opens the database, loads STORE from it, and starts the three.
+#include "actors/node/manager_part.hpp"
+
+#include "actors/raft/raft_actor.hpp"
+#include "actors/storage/storage_actor.hpp"
+#include "actors/store/store_actor.hpp"
+#include "runtime/crypto/bytes.hpp"
+#include "runtime/log.hpp"
+
+namespace swarm::node {
+
+namespace {
+
+constexpr std::chrono::milliseconds raft_tick{25};
+
+raft::restored_state restore(const storage::recovered_state& disk, const manager_options& opts) {
+  raft::restored_state out;
+  out.id = disk.identity.raft_id();
+  out.hard_state = disk.hard;
+  out.base_index = disk.compacted.log_index();
+  out.base_term = disk.compacted.term();
+  for (const auto& entry : disk.entries)
+    out.entries.push_back(std::make_shared<const Entry>(entry));
+  out.applied_index = disk.applied.log_index();
+  out.membership = disk.membership;
+  // A new group has no membership entry yet: its founder is its only voter.
+  if (out.membership.voters_size() == 0) {
+    auto& self = *out.membership.add_voters();
+    self.set_raft_id(out.id);
+    self.set_node_id(opts.node_id);
+    self.set_addr(opts.advertise_addr);
+  }
+  return out;
+}
+
+std::shared_ptr<store::core> load_store(const storage::recovered_state& disk) {
+  auto core = std::make_shared<store::core>();
+  failure problem;
+  disk.visit_rows([&](TableWrite::Table table, std::string_view key, std::string_view value) {
+    if (problem.ok())
+      problem = core->load(table, key, value);
+  });
+  if (problem.ok())
+    problem = core->loaded(disk.applied.log_index());
+  if (!problem.ok())
+    throw storage::open_error{storage::open_problem::damaged, problem.message};
+  return core;
+}
+
+} // namespace
+
+manager_part::manager_part(caf::actor_system& system, manager_options opts, leadership_listener listener, monitor_function monitor)
+  : system_{system} {
+  storage::open_options open;
+  open.cluster_id = opts.cluster_id;
+  open.node_id = opts.node_id;
+  open.raft_id = opts.raft_id;
+  open.map_bytes = opts.map_bytes;
+  auto disk = storage::open_storage(opts.directory, open);
+  for (const auto& note : disk.notes)
+    log::warn("storage", "opened", {{"note", note}});
+  auto start = restore(disk, opts);
+  raft_id_ = start.id;
+  auto store = load_store(disk);
+  disk_ = disk.storage;
+  storage_ = system.spawn<caf::detached>(storage::storage_writer, disk.storage, storage::storage_options{});
+  store_ = system.spawn(store::store_keeper, std::move(store), storage_);
+  raft::raft_actor_options raft;
+  raft.tick = raft_tick;
+  raft.core.heartbeat_ticks = std::max(1u, static_cast<unsigned>(opts.heartbeat / raft_tick));
+  raft.core.election_ticks = std::max(5 * raft.core.heartbeat_ticks, static_cast<unsigned>(opts.election / raft_tick));
+  raft.core.seed = crypto::random_u64();
+  raft_ = system.spawn(raft::raft_member, std::move(raft), std::move(start), storage_, store_, std::move(listener), raft_peers{});
+  for (const auto& actor : {caf::actor_cast<caf::actor>(storage_), caf::actor_cast<caf::actor>(store_), caf::actor_cast<caf::actor>(raft_)})
+    monitor(actor);
+}
+
+manager_part::~manager_part() { stop(); }
+
+bool manager_part::is_core(const caf::actor_addr& who) const {
+  return who == raft_.address() || who == store_.address() || who == storage_.address();
+}
+
+void manager_part::stop() {
+  // In this order: nobody gets a message from one that has ended before it.
+  caf::anon_send_exit(raft_, caf::exit_reason::user_shutdown);
+  caf::anon_send_exit(store_, caf::exit_reason::user_shutdown);
+  caf::anon_send_exit(storage_, caf::exit_reason::user_shutdown);
+  disk_.reset();
+}
+
+} // namespace swarm::node
