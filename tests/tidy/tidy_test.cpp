@@ -56,7 +56,9 @@ TEST(tidy_sample, layers) {
   EXPECT_NE(includes("drivers/docker/docker_driver.cpp", "\"actors/agent/task_core.hpp\""), "");
   EXPECT_NE(includes("drivers/docker/docker_driver.cpp", "\"drivers/process/process_core.hpp\""), "");
   EXPECT_EQ(includes("drivers/docker/docker_driver.cpp", "\"drivers/docker/engine_map.hpp\""), "");
-  EXPECT_NE(includes("actors/agent/agent_actor.cpp", "\"actors/agent/task_actor.hpp\""), "");
+  EXPECT_NE(includes("actors/agent/agent_actor.cpp", "\"actors/agent/agent_actor.hpp\"\n#include \"actors/agent/task_actor.hpp\""), "");
+  EXPECT_NE(includes("actors/agent/agent_actor.cpp", "\"actors/store/store_actor.hpp\""), "");
+  EXPECT_EQ(includes("actors/agent/second_actor.cpp", "\"actors/agent/agent_actor.hpp\""), "");
   EXPECT_EQ(includes("actors/agent/agent_actor.cpp", "\"actors/agent/agent_actor.hpp\""), "");
   EXPECT_EQ(includes("actors/agent/agent_sup.cpp", "\"actors/agent/task_actor.hpp\""), "");
   EXPECT_NE(includes("actors/agent/agent_actor.cpp", "\"drivers/docker/docker_driver.hpp\""), "");
