@@ -2,6 +2,7 @@
 #include "tests/support/lint.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -35,6 +36,17 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 int line_at(const std::string& text, std::size_t position) {
   return 1 + static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(position), '\n'));
+}
+
+// Preprocessor lines blanked: a macro's braces need not match.
+std::string without_directives(std::string code) {
+  for (std::size_t begin = 0; begin < code.size();) {
+    const auto end = std::min(code.find('\n', begin), code.size());
+    if (const auto first = code.find_first_not_of(' ', begin); first < end && code[first] == '#')
+      std::fill(code.begin() + static_cast<std::ptrdiff_t>(begin), code.begin() + static_cast<std::ptrdiff_t>(end), ' ');
+    begin = end + 1;
+  }
+  return code;
 }
 
 enum class scope { outer, function, block };
@@ -119,25 +131,28 @@ std::vector<finding> check_sizes(const file& f) {
   if (is_test(f.path))
     return out;
 
-  const auto code = std::regex_replace(strip(f.text), std::regex{R"((^|\n)[ ]*#[^\n]*)"}, "$1");
+  const auto code = without_directives(strip(f.text));
   std::vector<scope> open;
-  std::vector<std::size_t> begin;
+  std::vector<int> line_of_head;
   std::size_t head_begin = 0;
+  int line = 1;
   for (std::size_t i = 0; i < code.size(); ++i) {
     const char c = code[i];
+    line += c == '\n' ? 1 : 0;
     if (c == '{') {
       auto first = code.find_first_not_of(" \n", head_begin);
       first = std::min(first, i);
       const bool inside = !open.empty() && open.back() != scope::outer;
       open.push_back(inside ? scope::block : classify(code.substr(first, i - first)));
-      begin.push_back(first);
+      const auto head = code.begin() + static_cast<std::ptrdiff_t>(first);
+      line_of_head.push_back(line - static_cast<int>(std::count(head, code.begin() + static_cast<std::ptrdiff_t>(i), '\n')));
       head_begin = i + 1;
     } else if (c == '}' && !open.empty()) {
-      const auto lines = line_at(code, i) - line_at(code, begin.back()) + 1;
+      const auto lines = line - line_of_head.back() + 1;
       if (open.back() == scope::function && lines > function_lines_max)
-        out.push_back({f.path, line_at(code, begin.back()), "a function of " + std::to_string(lines) + " lines"});
+        out.push_back({f.path, line_of_head.back(), "a function of " + std::to_string(lines) + " lines"});
       open.pop_back();
-      begin.pop_back();
+      line_of_head.pop_back();
       head_begin = i + 1;
     } else if (c == ';' && (open.empty() || open.back() == scope::outer)) {
       head_begin = i + 1;
@@ -168,12 +183,15 @@ std::vector<finding> check_first_line(const file& f) {
 
 std::vector<finding> check_leftovers(const file& f) {
   // Spelled apart, so that this file does not find itself.
-  static const std::regex notes{std::string{R"(\b(FIX)"} + "ME|TO" + "DO|X" + R"(XX)\b)"};
+  static const std::vector<std::string> notes{std::string{"FIX"} + "ME", std::string{"TO"} + "DO", std::string{"X"} + "XX"};
+  const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
   std::vector<finding> out;
-  const auto lines = lines_of(f.text);
-  for (std::size_t i = 0; i < lines.size(); ++i)
-    if (std::regex_search(lines[i], notes))
-      out.push_back({f.path, static_cast<int>(i + 1), "a note to self: do it, or file an issue"});
+  for (const auto& note : notes)
+    for (auto at = f.text.find(note); at != std::string::npos; at = f.text.find(note, at + 1)) {
+      const auto after = at + note.size();
+      if ((at == 0 || !is_word(f.text[at - 1])) && (after >= f.text.size() || !is_word(f.text[after])))
+        out.push_back({f.path, line_at(f.text, at), "a note to self: do it, or file an issue"});
+    }
   return out;
 }
 
