@@ -291,8 +291,10 @@ void core::become_leader() {
       follower.recent_active = true;
     }
   }
-  for (auto i = commit_index_ + 1; i <= log_.last_index(); ++i)
+  for (auto i = commit_index_ + 1; i <= log_.last_index(); ++i) {
     leader_->uncommitted_bytes += entry_size(*log_.at(i));
+    note_own_removal(*log_.at(i));
+  }
   // Some entry of an earlier leader may be an uncommitted membership change: none of ours before all those are in.
   leader_->pending_change = log_.last_index();
   append_own(ENTRY_TYPE_NOOP, {}, nullptr, outcome::of::proposal);

@@ -46,7 +46,17 @@ failure core::change(const change_member& ev, const std::uint64_t* tag) {
     return error;
   append_own(ENTRY_TYPE_CONFIGURATION, next.SerializeAsString(), tag, outcome::of::change);
   leader_->pending_change = log_.last_index();
+  note_own_removal(*log_.at(log_.last_index()));
   return {};
+}
+
+// Nothing is appended behind our own removal: else our log could end beyond that of the last one who needs our vote to
+// learn of the commit, and we, who may not campaign any more, would refuse it for ever.
+void core::note_own_removal(const Entry& entry) {
+  Membership membership;
+  if (entry.type() == ENTRY_TYPE_CONFIGURATION && membership.ParseFromString(entry.data())
+      && !to_configuration(membership).voters.contains(id_))
+    leader_->leaving = true;
 }
 
 failure core::plan_change(const change_member& ev, Membership& out) const {
@@ -54,6 +64,8 @@ failure core::plan_change(const change_member& ev, Membership& out) const {
     return refused(errc::not_leader, leader_id_ != 0 ? "manager " + std::to_string(leader_id_) + " leads" : "no leader is known");
   if (leader_->transferee != 0)
     return refused(errc::unavailable, "leadership is being handed over; try again");
+  if (leader_->leaving)
+    return refused(errc::unavailable, "this manager is being removed; try again");
   // The bug in the first published single-server algorithm (raft-dev, 2015): without an own committed entry two
   // leaders could have different uncommitted changes whose quorums do not meet.
   if (!committed_in_term() && !opts_.bugs.conf_without_noop)

@@ -45,6 +45,7 @@ void progress::become_replicate() {
   state = progress_state::replicate;
   next = match + 1;
   paused = false;
+  window = 2;
   inflight.clear();
 }
 
@@ -79,12 +80,14 @@ bool progress::refused(log_index rejected, log_index try_next) {
   return true;
 }
 
+void progress::widen(std::size_t max_messages) { window = std::min(2 * window, max_messages); }
+
 bool progress::blocked() const {
   switch (state) {
     case progress_state::probe:
       return paused;
     case progress_state::replicate:
-      return inflight.full();
+      return inflight.full() || inflight.messages() >= window;
     case progress_state::snapshot:
       return true;
   }

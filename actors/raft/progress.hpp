@@ -41,8 +41,9 @@ private:
 ///  ▲ └──────────────────────────────────(3)────────────────────────► │
 ///  └──────────── installed, refused or given up (4) ─────────────────┘
 /// ```
-/// PROBE sends one append and waits for its answer or the next heartbeat's; REPLICATE sends ahead within the window;
-/// SNAPSHOT sends no entries at all.
+/// PROBE sends one append and waits for its answer or the next heartbeat's; REPLICATE sends ahead within the window,
+/// which starts small and doubles with each acknowledgement, so that a path that reorders or loses costs a few appends
+/// and not a full window each time; SNAPSHOT sends no entries at all.
 enum class progress_state : std::uint8_t { probe, replicate, snapshot };
 [[nodiscard]] std::string_view to_string(progress_state state);
 
@@ -58,6 +59,8 @@ struct progress {
   std::uint64_t read_acked = 0;     ///< the latest ReadIndex round that it has answered
   log_index round_target = 0;       ///< learners: the round (thesis §4.2.1) ends when match reaches this
   std::uint64_t round_started = 0;
+  std::uint64_t last_sent = 0;      ///< tick of the last append
+  std::size_t window = 1;           ///< REPLICATE: appends that may be out; at most the inflight window's bound
   inflight_window inflight;
 
   progress(log_index next_index, std::size_t max_messages, std::size_t max_bytes)
@@ -70,6 +73,8 @@ struct progress {
   bool acknowledged(log_index index);
   /// The follower refused `rejected`; `try_next` is where its log may match. False when the refusal is old.
   bool refused(log_index rejected, log_index try_next);
+  /// The window grows; called for each acknowledgement of something new.
+  void widen(std::size_t max_messages);
   /// No append may be sent now.
   [[nodiscard]] bool blocked() const;
 };

@@ -83,6 +83,7 @@ private:
     std::vector<waiting_read> queued_reads;     ///< for the next round, or for the term's no-op
     std::optional<read_round> round;
     log_index pending_change = 0;               ///< no membership change before this index is committed
+    bool leaving = false;                       ///< our own removal is in the log: nothing may follow it
     std::size_t uncommitted_bytes = 0;
     std::map<raft_id, snapshot_transfer> snapshots;
   };
@@ -176,6 +177,7 @@ private:
   void adopt_membership(const Membership& membership);
   void promote_learners();
   void ask_whether_removed();
+  void note_own_removal(const Entry& entry);
   [[nodiscard]] bool is_removed(raft_id id) const;
 
   // read_index.cpp

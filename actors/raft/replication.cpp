@@ -15,6 +15,8 @@ void core::on_propose(propose& ev) {
       error = {errc::not_leader, leader_id_ != 0 ? "manager " + std::to_string(leader_id_) + " leads" : "no leader is known"};
     else if (leader_->transferee != 0)
       error = {errc::unavailable, "leadership is being handed over; try again"};
+    else if (leader_->leaving)
+      error = {errc::unavailable, "this manager is being removed; try again"};
     else if (p.data.size() > opts_.max_entry_bytes)
       error = {errc::invalid_argument, "the change has " + std::to_string(p.data.size()) + " bytes, at most "
                                          + std::to_string(opts_.max_entry_bytes) + " fit into one log entry"};
@@ -143,6 +145,7 @@ bool core::send_append(raft_id to, progress& follower, bool even_if_empty) {
     follower.inflight.add(last, bytes);
   }
   follower.commit_told = std::max(follower.commit_told, commit_index_);
+  follower.last_sent = now_;
   send(std::move(message));
   return true;
 }
@@ -189,10 +192,12 @@ void core::on_append_entries_reply(const RaftMessage& message) {
   const bool news = follower.acknowledged(reply.match_index());
   switch (follower.state) {
     case progress_state::probe:
-      if (news || reply.match_index() == follower.match)
+      if (news)
         follower.become_replicate();
       break;
     case progress_state::replicate:
+      if (news)
+        follower.widen(opts_.max_inflight_messages);
       if (!opts_.bugs.leak_inflight)
         follower.inflight.free_to(reply.match_index());
       break;
@@ -219,11 +224,14 @@ void core::on_heartbeat_reply(const RaftMessage& message) {
   auto& follower = it->second;
   follower.recent_active = true;
   follower.last_contact = now_;
-  follower.paused = false;
-  // All that there is has been sent, but not all was acknowledged: ask, in case something was lost.
-  const bool sent_all = follower.next > log_.last_index() || follower.inflight.full();
-  if (follower.state != progress_state::snapshot && follower.match < log_.last_index() && sent_all)
-    send_append(message.from(), follower, true);
+  // Not for each of a hundred heartbeats that a frozen peer answers at once, nor for copies of one answer.
+  if (now_ - follower.last_sent >= opts_.heartbeat_ticks) {
+    follower.paused = false;
+    // All that may be sent has been, but not all was acknowledged: ask, in case something was lost.
+    const bool waiting = follower.next > log_.last_index() || follower.blocked();
+    if (follower.state != progress_state::snapshot && follower.match < log_.last_index() && waiting)
+      send_append(message.from(), follower, true);
+  }
   if (message.heartbeat_reply().read_context() > follower.read_acked) {
     follower.read_acked = message.heartbeat_reply().read_context();
     confirm_reads();
