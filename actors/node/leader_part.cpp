@@ -1,0 +1,72 @@
+// The leader's children in their order: each depends on those before it.
+#include "actors/node/leader_part.hpp"
+
+#include "actors/allocator/allocator_actor.hpp"
+#include "actors/ca/join_token.hpp"
+#include "actors/control/control_actor.hpp"
+#include "actors/dispatcher/dispatcher_sup.hpp"
+#include "actors/logs/logs_actor.hpp"
+#include "actors/orchestrator/orchestrator_sup.hpp"
+#include "actors/scheduler/scheduler_actor.hpp"
+#include "runtime/crypto/bytes.hpp"
+
+namespace swarm::node {
+
+namespace {
+
+control::control_options control_options_of() {
+  control::control_options out;
+  out.core.rotate_join_tokens = [](Cluster& cluster, bool worker, bool manager) {
+    ca::rotate_join_tokens(*cluster.mutable_root_ca()->mutable_join_tokens(), cluster.root_ca().certificate_pem(), worker, manager);
+  };
+  out.core.make_unlock_key = [] { return crypto::random_bytes(crypto::secret_key::size); };
+  return out;
+}
+
+template <class Handle>
+caf::actor untyped(const Handle& handle) {
+  return caf::actor_cast<caf::actor>(handle);
+}
+
+} // namespace
+
+std::vector<child_spec> leader_part::specs() {
+  const auto permanent = restart_kind::permanent;
+  return {
+    {"allocator", permanent, [this] {
+       return untyped(ctx_.system.spawn(allocator::port_allocator, allocator::allocator_options{}, ctx_.raft, ctx_.store));
+     }},
+    {"orchestrator", permanent, [this] {
+       orchestrator::orchestrator_options opts;
+       opts.raft = ctx_.raft;
+       opts.store = ctx_.store;
+       opts.seed = crypto::random_u64();
+       return untyped(orchestrator::spawn_orchestrator(ctx_.system, std::move(opts)));
+     }},
+    {"scheduler", permanent, [this] {
+       scheduler::scheduler_options opts;
+       opts.raft = ctx_.raft;
+       opts.store = ctx_.store;
+       return untyped(ctx_.system.spawn(scheduler::run_scheduler, std::move(opts)));
+     }},
+    {"dispatcher", permanent, [this] {
+       dispatcher::dispatcher_options opts;
+       opts.raft = ctx_.raft;
+       opts.store = ctx_.store;
+       opts.seed = crypto::random_u64();
+       handles_.dispatcher = dispatcher::spawn_dispatcher(ctx_.system, std::move(opts));
+       return untyped(handles_.dispatcher);
+     }},
+    {"control", permanent, [this] {
+       handles_.control = ctx_.system.spawn(control::control_door, control_options_of(), ctx_.raft, ctx_.store, crypto::seeded_source());
+       return untyped(handles_.control);
+     }},
+    {"logs", permanent, [this] {
+       logs::agents agents{{ctx_.node_id, ctx_.agent}};
+       handles_.logs = ctx_.system.spawn(logs::log_broker, logs::logs_options{}, ctx_.store, std::move(agents));
+       return untyped(handles_.logs);
+     }},
+  };
+}
+
+} // namespace swarm::node
