@@ -15,10 +15,9 @@ void core::restore(const Assignments& complete, std::map<std::string, TaskStatus
   assignments_known_ = true;
 }
 
-effects core::recovered(const RecoveredTasks& found, bool store_lost) {
+effects core::recovered(const RecoveredTasks& found) {
   effects out;
   recovered_ = true;
-  assignments_known_ = assignments_known_ && !store_lost;
   for (const auto& handle : found.tasks())
     if (const auto it = tasks_.find(handle.task_id()); it != tasks_.end() && !it->second.begun)
       found_[handle.task_id()] = handle;
@@ -72,7 +71,8 @@ effects core::apply(const Assignments& message, const std::string& session_id, c
         out.push_back(remove_leftover{id});
     std::erase_if(found_, [&](const auto& item) { return !tasks_.contains(item.first); });
   }
-  drop_unused_parts();
+  if (message.complete() || message.removed_task_ids_size() > 0)
+    drop_unused_parts();
   return out;
 }
 
@@ -120,14 +120,15 @@ bool core::begin(row& r, effects& out) {
     from.handle = found->second;
   if (from.state > TASK_STATE_REJECTED)
     return true; // the manager has given it up, e.g. ORPHANED: nothing to do but remove it when told
-  const auto may_need_it = from.handle.phase() == TaskHandle::PHASE_ABSENT && from.state < TASK_STATE_STARTING
+  auto what = std::make_shared<TaskDescription>();
+  const auto error = description(id, *what);
+  const auto needs_it = from.handle.phase() == TaskHandle::PHASE_ABSENT && from.state < TASK_STATE_STARTING
                            && r.task.desired_state() < TASK_STATE_SHUTDOWN;
-  if (may_need_it) {
-    TaskDescription ignored;
-    const auto error = description(id, ignored);
-    if (error.code == errc::unavailable)
+  if (!error.ok()) {
+    what.reset();
+    if (needs_it && error.code == errc::unavailable)
       return false;
-    if (!error.ok()) {
+    if (needs_it) {
       out.push_back(reject_task{id, error.message});
       return true;
     }
@@ -135,7 +136,7 @@ bool core::begin(row& r, effects& out) {
   statuses_.erase(id);
   if (found != found_.end())
     found_.erase(found);
-  out.push_back(begin_task{id, r.task.desired_state(), std::move(from)});
+  out.push_back(begin_task{id, r.task.desired_state(), std::move(from), std::move(what)});
   return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -21,6 +22,7 @@ struct begin_task {
   std::string task_id;
   TaskState desired = TASK_STATE_RUNNING;
   task::beginning from;
+  std::shared_ptr<const TaskDescription> what; ///< empty when it has run already and parts of it are not here
 };
 struct reject_task { std::string task_id; std::string why; };  ///< it cannot even be described
 struct set_desired { std::string task_id; TaskState state = TASK_STATE_RUNNING; };
@@ -31,8 +33,9 @@ struct register_again {};
 using effect = std::variant<begin_task, reject_task, set_desired, forget_task, remove_leftover, repeat_status, register_again>;
 using effects = std::vector<effect>;
 
-/// Holds assignments by task id. Nothing begins before recovered(): what runs already must be known first. If this
-/// node's own records were lost (`store_lost`), nothing is removed either until a manager has said what is wanted (W09).
+/// Holds assignments by task id. Nothing begins before recovered(): what runs already must be known first. Without
+/// restore(), because this node's own records are lost, nothing is removed either until a manager has said what is
+/// wanted (W09).
 /// A task whose secrets or configs are not here waits for them: they are never on disk, so after a restart they come
 /// with the first contact.
 class core {
@@ -42,7 +45,7 @@ public:
   /// From the journal, before anything else.
   void restore(const Assignments& complete, std::map<std::string, TaskStatus> statuses);
   /// What the driver found. Tasks begin now.
-  [[nodiscard]] effects recovered(const RecoveredTasks& found, bool store_lost);
+  [[nodiscard]] effects recovered(const RecoveredTasks& found);
   /// `states` of tasks that live here, to see what the manager does not know.
   [[nodiscard]] effects apply(const Assignments& message, const std::string& session_id,
                               const std::map<std::string, TaskState>& states);
