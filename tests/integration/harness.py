@@ -1,5 +1,6 @@
 """Real processes for the acceptance tests: a network namespace, a Docker Engine in it, swarm-node, the docker CLI."""
 import atexit
+import glob
 import http.client
 import json
 import os
@@ -87,6 +88,7 @@ class Host:
         self.engine_dir = f"{self.dir}/engine"
         self.node_process = None
         self.clean()  # what a run that was killed left behind
+        self.cgroups_before = task_cgroups()
         os.makedirs(self.dir)
         atexit.register(self.clean)
         self.engine_sh("netns-add", self.name)
@@ -127,7 +129,13 @@ class Host:
         left = text if code else ""
         left += "".join(f"process {pid} {command}\n" for pid, command in processes_naming(self.dir))
         left += "".join(line for line in open("/proc/mounts") if self.dir in line)
+        left += "".join(f"cgroup {path}\n" for path in sorted(task_cgroups() - self.cgroups_before))
         return left
+
+
+def task_cgroups():
+    """The process driver's cgroups, one per task and controller."""
+    return set(glob.glob("/sys/fs/cgroup/swarm-node/*/")) | set(glob.glob("/sys/fs/cgroup/*/swarm-node/*/"))
 
 
 def processes_naming(text):
