@@ -36,13 +36,14 @@ void deliver(self_ptr self, routed plan, const google::protobuf::RepeatedPtrFiel
   if (plan.to_all.services_size() + plan.to_all.templates_size() > 0) {
     const auto message = caf::make_message(std::move(plan.to_all));
     for (const auto& [id, node] : st.nodes)
-      self->send(node.session, message);
+      caf::anon_send(node.session, message);
   }
   for (auto& [id, part] : plan.parts)
-    self->send(node_of(self, id, "").session, std::move(part));
+    caf::anon_send(node_of(self, id, "").session, std::move(part));
   for (const auto& id : plan.gone)
     if (const auto it = st.nodes.find(id); it != st.nodes.end()) {
-      self->send_exit(it->second.session, caf::exit_reason::normal);
+      self->unlink_from(it->second.session); // its end is wanted
+      caf::anon_send_exit(it->second.session, caf::exit_reason::user_shutdown);
       st.nodes.erase(it);
     }
 }
@@ -58,7 +59,7 @@ void statuses_done(self_ptr self, const failure& outcome) {
   for (auto& done : st.statuses.committed(time_of(self), outcome))
     if (const auto it = st.nodes.find(done.node); it != st.nodes.end() && it->second.inbox &&
                                                   st.sessions->is_current(done.node, done.message.session_id()))
-      self->send(it->second.inbox, std::move(done.message));
+      caf::anon_send(it->second.inbox, std::move(done.message));
   flush(self);
 }
 
@@ -119,7 +120,7 @@ void refuse_session(self_ptr self, const std::string& session) {
     return;
   SessionInvalid answer;
   answer.set_session_id(session);
-  self->send(sender, std::move(answer));
+  caf::anon_send(sender, std::move(answer));
 }
 
 caf::result<NodeRegistered> register_node(self_ptr self, const RegisterNode& request, const agent_inbox& inbox) {
@@ -135,9 +136,12 @@ caf::result<NodeRegistered> register_node(self_ptr self, const RegisterNode& req
             {{"node", request.node_id()}, {"hostname", request.description().hostname()}, {"addr", request.addr()}});
   auto& node = node_of(self, request.node_id(), request.description().hostname());
   node.inbox = caf::actor_cast<caf::actor>(inbox);
-  self->send(node.session, outcome.reply, inbox);
+  // The agent must hear of its session before the first Assignments of it, which come from another actor.
+  auto promise = self->make_response_promise<NodeRegistered>();
+  promise.deliver(outcome.reply);
+  caf::anon_send(node.session, outcome.reply, inbox);
   flush_soon(self);
-  return std::move(outcome.reply);
+  return promise;
 }
 
 void report(self_ptr self, const UpdateTaskStatus& message) {
