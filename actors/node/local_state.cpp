@@ -19,7 +19,7 @@ namespace swarm::node {
 
 failure local_state::create() const {
   std::error_code ec;
-  for (const auto& folder : {root_, certificates(), agent()}) {
+  for (const auto& folder : {root_, certificates()}) {
     std::filesystem::create_directories(folder, ec);
     if (ec)
       return {errc::internal, "cannot make " + folder.string() + ": " + ec.message()};

@@ -17,9 +17,9 @@ class local_state {
 public:
   explicit local_state(const std::string& data_root) : root_{std::filesystem::path{data_root} / "swarm"} {}
 
+  [[nodiscard]] const std::filesystem::path& root() const { return root_; }
   [[nodiscard]] std::filesystem::path certificates() const { return root_ / "certificates"; }
   [[nodiscard]] std::filesystem::path raft() const { return root_ / "raft"; }
-  [[nodiscard]] std::filesystem::path agent() const { return root_ / "agent"; }
 
   [[nodiscard]] failure create() const;
   [[nodiscard]] failure save_addresses(const LocalAddresses& addresses) const;

@@ -1,7 +1,7 @@
 // Membership of this host: start, init, leave, stop; everything else is delegated to whoever runs here.
 #include "actors/node/node_root_actor.hpp"
 
-#include "actors/agent/agent_actor.hpp"
+#include "actors/agent/agent_sup.hpp"
 #include "actors/ca/cert_files.hpp"
 #include "actors/ca/certificates.hpp"
 #include "runtime/crypto/bytes.hpp"
@@ -35,6 +35,8 @@ failure not_a_manager(const node_root_state& st) {
   return {errc::unavailable, st.phase == LOCAL_NODE_STATE_INACTIVE ? text_inactive : text_preparing};
 }
 
+std::string host_of(const std::string& address) { return address.substr(0, address.rfind(':')); }
+
 void give_up(self_ptr self, const std::string& why) {
   log::error(self->label(), "node_gives_up", {{"reason", why}});
   if (self->state.opts.give_up)
@@ -60,7 +62,8 @@ void connect_agent(self_ptr self) {
 void start_agent(self_ptr self) {
   self->state.agents = child_group::make(self, {}, {{"agent", restart_kind::permanent, [self] {
     auto& st = self->state;
-    st.agent = spawn_agent(self->system(), st.driver, st.cluster_id, st.node_id, st.addresses, st.disk->agent().string());
+    st.agent = agent::spawn_agent(self->system(), st.driver, st.cluster_id, st.node_id, host_of(st.addresses.advertise_addr()),
+                                  (st.disk->root() / "agent").string());
     connect_agent(self);
     return caf::actor_cast<caf::actor>(st.agent);
   }}});
@@ -287,7 +290,7 @@ void manager_ended(self_ptr self) {
 void leave_now(self_ptr self) {
   auto& st = self->state;
   st.agents.stop_all();
-  st.agent = {};
+  st.agent = agent_actor{};
   st.wipe_when_stopped = true;
   if (st.manager)
     stop_manager(self);
@@ -346,9 +349,8 @@ LocalNode describe_node(self_ptr self) {
   LocalNode out;
   out.set_state(st.phase);
   out.set_node_id(st.node_id);
-  const auto colon = st.addresses.advertise_addr().rfind(':');
   if (st.phase != LOCAL_NODE_STATE_INACTIVE)
-    out.set_node_addr(st.addresses.advertise_addr().substr(0, colon));
+    out.set_node_addr(host_of(st.addresses.advertise_addr()));
   out.set_control_available(st.phase == LOCAL_NODE_STATE_ACTIVE && st.manager != nullptr);
   out.set_error(st.error);
   out.set_cluster_id(st.cluster_id);

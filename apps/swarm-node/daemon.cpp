@@ -247,8 +247,8 @@ int run(config::parsed parsed, int argc, const char* const* argv) {
     const auto until = std::chrono::steady_clock::now() + o.shutdown_timeout / 2;
     while (std::chrono::steady_clock::now() < until && !actor_registry::list(system, "storage").empty())
       std::this_thread::sleep_for(std::chrono::milliseconds{5});
-    root = {};
-    introspect = {};
+    root = node::node_root_interface{};
+    introspect = introspect_actor{};
     alive = end_all_actors(system, std::chrono::duration_cast<std::chrono::milliseconds>(o.shutdown_timeout / 4));
     if (!alive.empty()) {
       for (const auto& label : alive)
