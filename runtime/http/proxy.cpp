@@ -3,6 +3,8 @@
 
 #include <cerrno>
 
+#include <boost/asio/post.hpp>
+
 #include "runtime/text.hpp"
 
 namespace swarm::http {
@@ -10,6 +12,7 @@ namespace {
 
 constexpr auto connect_retry = milliseconds{10}; // a unix socket with a full backlog refuses without telling when to return
 constexpr std::size_t relay_bytes_max = 2 * read_piece;
+constexpr int rounds_per_turn = 16; // about 1 MiB, then other connections of this I/O thread get theirs
 
 bool is_raw_stream(const response_head& head) {
   const auto type = head.headers.get("Content-Type");
@@ -108,18 +111,24 @@ void proxy::pump() {
   const auto self = shared_from_this();
   const auto keep = client_.shared_from_this();
   pumping_ = true;
-  do {
+  int rounds = 0;
+  bool moved = true;
+  while (moved && phase_ != phase::ended && phase_ != phase::connecting && rounds++ < rounds_per_turn) {
     again_ = false;
-    bool moved = true;
-    while (moved && phase_ != phase::ended && phase_ != phase::connecting) {
-      moved = to_engine();
-      if (phase_ != phase::ended)
-        moved = from_engine() || moved;
-    }
-  } while (again_ && phase_ != phase::ended);
+    moved = to_engine();
+    if (phase_ != phase::ended)
+      moved = from_engine() || moved;
+    moved = moved || again_;
+  }
   pumping_ = false;
-  if (phase_ != phase::ended)
-    client_.wait_input();
+  if (phase_ == phase::ended)
+    return;
+  if (rounds > rounds_per_turn)
+    boost::asio::post(client_.strand_, [self] {
+      if (self->phase_ != phase::ended)
+        self->pump();
+    });
+  client_.wait_input();
 }
 
 // -- client → engine -------------------------------------------------------------------------------------------------
