@@ -168,7 +168,7 @@ struct event_state {
   bool bounded = false; // `until` was given: the stream ends with the engine's
   bool ended = false;
 };
-using event_interface = store_subscriber::extend<caf::reacts_to<stream_notice>, status_clause>;
+using event_interface = store_subscriber::extend<caf::reacts_to<stream_notice>, caf::reacts_to<tick_atom>, status_clause>;
 using event_ptr = observed_ptr<event_interface, event_state>;
 
 void end_events(event_ptr self) {
@@ -245,6 +245,15 @@ void follow_engine(event_ptr self) {
   st.engine = st.options->engine->stream(std::move(request), request_deadline, std::move(callbacks));
 }
 
+// While this node is no manager there are no events of swarm scope; it may become one, and one again.
+constexpr std::chrono::milliseconds store_retry{250};
+
+void follow_store(event_ptr self) {
+  self->request(self->state.root, request_deadline, subscribe_atom::value, store_subscriber{event_interface{self}})
+    .then([self](const StoreSnapshot&) { self->monitor(self->current_sender()); },
+          [self](const caf::error&) { self->delayed_send(self, store_retry, tick_atom::value); });
+}
+
 event_interface::behavior_type event_session_actor(event_ptr self, node_root_actor root, shared_options options, api_call call) {
   auto& st = self->state;
   st.root = std::move(root);
@@ -261,9 +270,8 @@ event_interface::behavior_type event_session_actor(event_ptr self, node_root_act
   st.call.exchange->begin_stream(200, common_headers("application/json"));
   watch_close(*st.call.exchange, event_interface{self});
   follow_engine(self);
-  // On a node that is no manager there are no events of swarm scope.
-  self->request(st.root, request_deadline, subscribe_atom::value, store_subscriber{event_interface{self}})
-    .then([](const StoreSnapshot&) {}, [](const caf::error&) {});
+  self->set_down_handler([self](caf::down_msg&) { self->delayed_send(self, store_retry, tick_atom::value); });
+  follow_store(self);
   return {
     [self](const EventBatch& batch) { take_batch(self, batch); },
     [self](const stream_notice& n) {
@@ -282,6 +290,7 @@ event_interface::behavior_type event_session_actor(event_ptr self, node_root_act
           return pump_events(self);
       }
     },
+    [self](tick_atom) { follow_store(self); },
     [self](const ReadStatus& request) { return self->base_status(request); },
   };
 }

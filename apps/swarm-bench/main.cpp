@@ -7,6 +7,7 @@
 #include <iostream>
 #include <thread>
 
+#include "apps/swarm-bench/bench_cluster.hpp"
 #include "apps/swarm-bench/report.hpp"
 #include "apps/swarm-bench/rows.hpp"
 
@@ -21,6 +22,7 @@ struct settings {
   std::vector<std::size_t> containers{1, 10, 50, 100};
   std::size_t requests = 600;
   std::size_t services = 1000;
+  std::vector<simulated_size> simulated;
   int rounds = 3;
   int idle_seconds = 15;
   std::string json_file;
@@ -78,6 +80,9 @@ std::vector<measurement> measurements(const std::string& group, const settings& 
 // Both sides meet the same noise: each measurement is made on one, then on the other, before the next.
 void run(const settings& s, collector& results) {
   for (int round = 1; round <= s.rounds; ++round)
+    for (const auto& size : s.simulated)
+      results.take(measure_simulated(make_cluster, size, round));
+  for (int round = 1; round <= s.rounds; ++round)
     for (const auto& group : s.rows)
       for (const auto& measure : measurements(group, s))
         for (const auto& t : s.targets)
@@ -90,8 +95,10 @@ int main(int argc, char** argv) {
   settings s;
   target ours{"ours", {}, {}, 0}, peer{"peer", {}, {}, 0};
   CLI::App app{"Measures swarm-node, beside another server of the Docker API when --peer names one."};
-  app.add_option("--ours", ours.api, "socket of swarm-node: unix:///PATH")->required();
-  app.add_option("--ours-engine", ours.engine, "socket of the engine that runs its containers")->required();
+  std::vector<std::string> simulated;
+  app.add_option("--ours", ours.api, "socket of swarm-node: unix:///PATH");
+  app.add_option("--ours-engine", ours.engine, "socket of the engine that runs its containers");
+  app.add_option("--simulated", simulated, "clusters inside this program, NODESxTASKS, e.g. 100x10000,1000x100000")->delimiter(',');
   app.add_option("--ours-pid", ours.pid, "its process id");
   app.add_option("--peer", peer.api, "socket of the other server, e.g. dockerd in swarm mode");
   app.add_option("--peer-pid", peer.pid, "its process id");
@@ -114,11 +121,24 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  for (const auto& text : simulated) {
+    simulated_size size;
+    if (std::sscanf(text.c_str(), "%zux%zu", &size.nodes, &size.tasks) != 2 || size.nodes == 0 || size.tasks == 0) {
+      std::cerr << "swarm-bench: --simulated " << text << ": expected NODESxTASKS, e.g. 100x10000\n";
+      return 2;
+    }
+    s.simulated.push_back(size);
+  }
+  if (ours.api.empty() && s.simulated.empty()) {
+    std::cerr << "swarm-bench: nothing to measure: give --ours and --ours-engine, or --simulated\n";
+    return 2;
+  }
   if (!peer.api.empty()) {
     peer.engine = peer.api;
     s.targets.push_back(peer);
   }
-  s.targets.push_back(ours);
+  if (!ours.api.empty())
+    s.targets.push_back(ours);
   collector results{s.json_file};
   run(s, results);
   std::cout << "\n" << table(results.rows());

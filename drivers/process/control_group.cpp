@@ -118,10 +118,13 @@ void control_group::remove() const {
   };
   if (unified_) {
     gone(v2_path(name_));
+    ::rmdir(v2_path("").c_str()); // stays while other tasks are below it
     return;
   }
-  for (const auto* controller : controllers)
+  for (const auto* controller : controllers) {
     gone(v1_path(controller, name_));
+    ::rmdir(v1_path(controller, "").c_str());
+  }
 }
 
 } // namespace swarm::process

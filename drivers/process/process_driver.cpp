@@ -16,8 +16,6 @@
 
 #include "runtime/log.hpp"
 
-extern char** environ;
-
 namespace swarm::process {
 
 namespace {
@@ -68,8 +66,11 @@ int spawn_process(const std::vector<std::string>& words) {
   ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
   ::posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+  // The daemon's environment is nobody else's business: /proc shows it.
+  char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  char* envp[] = {path, nullptr};
   pid_t pid = -1;
-  const int error = ::posix_spawnp(&pid, argv[0], &files, &attributes, argv.data(), environ);
+  const int error = ::posix_spawnp(&pid, argv[0], &files, &attributes, argv.data(), envp);
   ::posix_spawn_file_actions_destroy(&files);
   ::posix_spawnattr_destroy(&attributes);
   if (error != 0) {
@@ -159,8 +160,9 @@ caf::result<TaskHandle> prepare(self_ptr self, const TaskDescription& descriptio
   const auto plan = plan_launch(description, {st.opts.state_directory + "/volumes", st.opts.files_directory});
   if (!plan.problem.ok())
     return to_error(plan.problem);
-  if (auto f = st.files->write(id, {description.secret_files().begin(), description.secret_files().end()}); !f.ok())
-    return to_error(f);
+  if (description.secret_files_size() > 0)
+    if (auto f = st.files->write(id, {description.secret_files().begin(), description.secret_files().end()}); !f.ok())
+      return to_error(f);
   std::error_code ec;
   for (const auto& m : plan.launch.mounts())
     if (m.type() == MOUNT_TYPE_BIND && m.source().starts_with(st.opts.state_directory + "/volumes/"))
@@ -274,10 +276,11 @@ void take_end(self_ptr self, const std::string& task_id, task_entry& task) {
 }
 
 // The task's init passes the signal on; killing the init ends the whole pid namespace.
-void send_signal(self_ptr self, const std::string& task_id, const task_entry& task, int signal) {
-  const auto pid = task.handle.container().pid();
-  if (pid > 1 && folder_of(self->state, task_id).shim_alive())
-    ::kill(static_cast<pid_t>(pid), signal);
+void send_signal(self_ptr self, const std::string& task_id, int signal) {
+  const auto folder = folder_of(self->state, task_id);
+  const auto started = folder.started();
+  if (started && started->init_pid() > 1 && folder.shim_alive())
+    ::kill(static_cast<pid_t>(started->init_pid()), signal);
 }
 
 caf::result<TaskHandle> stop(self_ptr self, const StopTask& request) {
@@ -297,7 +300,7 @@ caf::result<TaskHandle> stop(self_ptr self, const StopTask& request) {
   auto promise = self->make_response_promise<TaskHandle>();
   task.stopping.push_back(promise);
   const int wanted = signal_number(request.signal());
-  send_signal(self, request.task_id(), task, wanted != 0 ? wanted : task.signal != 0 ? task.signal : SIGTERM);
+  send_signal(self, request.task_id(), wanted != 0 ? wanted : task.signal != 0 ? task.signal : SIGTERM);
   self->delayed_send(self, std::chrono::nanoseconds{std::max<std::int64_t>(0, request.grace_period())}, stop_atom_v, request.task_id());
   return promise;
 }
@@ -521,7 +524,7 @@ process_driver_actor::behavior_type process_driver(self_ptr self, process_driver
     [self](stop_atom, const std::string& task_id) {
       // The grace period is over.
       if (const auto it = self->state.tasks.find(task_id); it != self->state.tasks.end() && !it->second.stopping.empty())
-        send_signal(self, task_id, it->second, SIGKILL);
+        send_signal(self, task_id, SIGKILL);
     },
   };
 }

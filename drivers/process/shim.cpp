@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -109,6 +110,14 @@ void connect_stdio(const ProcessLaunch& launch, const output_pipes& p) {
   }
 }
 
+// The init's only child as the host counts; the init itself when the command has ended already.
+pid_t command_pid(pid_t init) {
+  const auto text = std::to_string(init);
+  std::ifstream children{"/proc/" + text + "/task/" + text + "/children"};
+  pid_t child = 0;
+  return children >> child ? child : init;
+}
+
 // Waits for the end of the init and of its output, which a grandchild may hold open until the namespace is torn down.
 int pump(const ProcessLaunch& launch, const output_pipes& pipes, const std::string& log_path, pid_t init) {
   const auto log = launch.log_none() ? nullptr
@@ -189,7 +198,8 @@ int run_shim(const char* task_folder_path, int status_fd) {
     refusal.pop_back();
   if (refusal.empty()) {
     ProcessStarted started;
-    started.set_pid(init);
+    started.set_pid(command_pid(init));
+    started.set_init_pid(init);
     started.set_shim_pid(::getpid());
     started.set_started_at(wall_now());
     if (const auto f = folder.write_started(started); !f.ok())

@@ -89,7 +89,7 @@ class Process(Scenario):
         n = self.node
         root = f"{self.host.dir}/root"
         self.host.engine_sh("image-root", root)
-        n.ok("service", "create", "--detach", "--name", "jail", *QUICK, f"file://{root}", "sh", "-c", "ls / | tr '\\n' ' '; sleep 100000")
+        n.ok("service", "create", "--detach", "--name", "jail", *QUICK, f"file://{root}", "sh", "-c", "ls / | tr '\\n' ' '; echo; sleep 100000")
         n.wait_running("jail", 1)
         wait_until("it sees only its own root", lambda: re.search(r"\bbin\b.*\bwww\b", n.ok("service", "logs", "--raw", "jail")))
         n.ok("service", "rm", "jail")

@@ -104,7 +104,7 @@ TEST_F(shim, a_command_that_does_not_exist_is_an_error_with_its_name) {
 TEST_F(shim, killing_the_init_ends_everything_below) {
   EXPECT_EQ(start(launch_of({"sh", "-c", "sleep 100 & sleep 100"})), "started");
   EXPECT_TRUE(folder.shim_alive());
-  ASSERT_EQ(::kill(static_cast<pid_t>(folder.started()->pid()), SIGKILL), 0);
+  ASSERT_EQ(::kill(static_cast<pid_t>(folder.started()->init_pid()), SIGKILL), 0);
   EXPECT_EQ(wait(), 137);
   EXPECT_FALSE(folder.shim_alive());
 }
@@ -113,7 +113,7 @@ TEST_F(shim, a_signal_to_the_init_reaches_the_command) {
   EXPECT_EQ(start(launch_of({"sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done"})), "started");
   // Until the trap is set, the signal would end the shell by default: 143 is the honest answer then.
   ::usleep(200'000);
-  ::kill(static_cast<pid_t>(folder.started()->pid()), SIGTERM);
+  ::kill(static_cast<pid_t>(folder.started()->init_pid()), SIGTERM);
   EXPECT_EQ(wait(), 3);
 }
 
