@@ -96,6 +96,7 @@ struct snapshot_read {
   std::uint64_t snapshot_id = 0; ///< 0 = open a new one at what is applied now
   std::uint64_t chunk = 0;
 };
+/// The last chunk comes when STORE has nothing left to apply, and STORE gets nothing until it is answered.
 struct snapshot_write {
   std::uint64_t snapshot_id = 0;
   SnapshotMeta meta;

@@ -14,7 +14,7 @@ struct planted_bugs {
   bool learner_in_quorum = false;       ///< learners count towards commitment
   bool self_ack_early = false;          ///< the leader counts its own copy before it is on disk
   bool small_quorum = false;            ///< half of an even group is taken for a majority in elections
-  bool commit_beyond_match = false;     ///< a follower trusts leader_commit beyond what it has matched
+  bool commit_before_append = false;    ///< a follower believes leader_commit before it has replaced what conflicts
   bool heartbeat_commit_unbounded = false; ///< heartbeats carry the leader's commit whatever the follower has
   bool accept_old_term = false;         ///< AppendEntries of a deposed leader is taken
   bool skip_log_matching = false;       ///< entries are taken without looking at prev_log_term

@@ -99,6 +99,8 @@ void core::fill_write(ready& out) {
 }
 
 void core::fill_committed(ready& out) {
+  if (incoming_ && incoming_->installing)
+    return;
   // Only what is on this disk: STORE's tables must never be ahead of the log that explains them.
   const auto limit = std::min(commit_index_, stable_index_);
   while (handed_out_ < limit && applying_bytes_ < opts_.max_applying_bytes) {
@@ -158,6 +160,7 @@ void core::on_applied(log_index index) {
   last_applied_ = index;
   apply_stalled_ticks_ = 0;
   serve_applied_reads();
+  install_when_applied();
 }
 
 void core::on_tick() {

@@ -93,7 +93,8 @@ private:
     SnapshotMeta meta;
     std::uint64_t next_chunk = 0;
     bool storing = false;
-    bool installing = false;   ///< the last chunk is being stored: the log on disk is about to be emptied
+    bool installing = false;   ///< the last chunk is here: the log on disk is about to be emptied
+    std::optional<snapshot_write> last; ///< ... when STORE has applied what it was given before
   };
   struct write_in_flight {
     std::uint64_t sequence = 0;
@@ -202,6 +203,7 @@ private:
   void on_snapshot_chunk_stored(const snapshot_chunk_stored& ev);
   void reply_install(raft_id to, std::uint64_t snapshot_id, std::uint64_t next_chunk, bool installed, bool refused);
   void retry_snapshots();
+  void install_when_applied();
   void restore(const SnapshotMeta& meta);
 
   options opts_;

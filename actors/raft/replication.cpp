@@ -276,8 +276,10 @@ void core::on_append_entries(RaftMessage& message) {
     return send_after_persist(std::move(reply));
   }
   const auto match = std::max(last_new, prev);
+  if (opts_.bugs.commit_before_append)
+    commit_to(std::min(append.leader_commit(), log_.last_index()));
   take_entries(append);
-  commit_to(std::min(append.leader_commit(), opts_.bugs.commit_beyond_match ? log_.last_index() : match));
+  commit_to(std::min(append.leader_commit(), match));
   body.set_success(true);
   body.set_match_index(match);
   send_after_persist(std::move(reply));

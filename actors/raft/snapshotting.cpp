@@ -133,7 +133,7 @@ void core::on_install_snapshot(RaftMessage& message) {
   if (!incoming_ || incoming_->snapshot_id != id || incoming_->from != message.from()) {
     if (install.chunk() != 0)
       return reply_install(message.from(), id, 0, false, false);
-    incoming_ = incoming_snapshot{message.from(), id, meta, 0, false, false};
+    incoming_ = incoming_snapshot{message.from(), id, meta, 0, false, false, {}};
   }
   auto& incoming = *incoming_;
   if (incoming.storing)
@@ -142,12 +142,26 @@ void core::on_install_snapshot(RaftMessage& message) {
     return reply_install(message.from(), id, incoming.next_chunk, false, false);
   incoming.storing = true;
   incoming.installing = install.last();
-  out_.snapshot_writes.push_back({id, meta, install.chunk(), install.last(), std::move(*install.mutable_data()),
-                                  std::move(*install.mutable_chain_sha256())});
+  snapshot_write write{id, meta, install.chunk(), install.last(), std::move(*install.mutable_data()),
+                       std::move(*install.mutable_chain_sha256())};
+  if (!incoming.installing)
+    return out_.snapshot_writes.push_back(std::move(write));
+  incoming.last = std::move(write);
+  install_when_applied();
+}
+
+// STORE must be idle when its tables are replaced under it; nothing is handed to it from here on.
+void core::install_when_applied() {
+  if (incoming_ && incoming_->last && handed_out_ == last_applied_) {
+    out_.snapshot_writes.push_back(std::move(*incoming_->last));
+    incoming_->last.reset();
+  }
 }
 
 void core::on_snapshot_chunk_stored(const snapshot_chunk_stored& ev) {
   if (!incoming_ || !incoming_->storing || incoming_->snapshot_id != ev.snapshot_id || incoming_->next_chunk != ev.chunk)
+    return;
+  if (incoming_->last)
     return;
   const auto incoming = *incoming_;
   if (!ev.ok) {

@@ -19,7 +19,7 @@ const std::vector<std::pair<std::string, bool raft::planted_bugs::*>>& bug_table
     {"learner_in_quorum", &bugs::learner_in_quorum},
     {"self_ack_early", &bugs::self_ack_early},
     {"small_quorum", &bugs::small_quorum},
-    {"commit_beyond_match", &bugs::commit_beyond_match},
+    {"commit_before_append", &bugs::commit_before_append},
     {"heartbeat_commit_unbounded", &bugs::heartbeat_commit_unbounded},
     {"accept_old_term", &bugs::accept_old_term},
     {"skip_log_matching", &bugs::skip_log_matching},
@@ -121,7 +121,7 @@ raft_knobs raft_knobs::draw(std::uint64_t seed, bool lite) {
   out.member_change = maybe(rng, 60, 12);
   out.transfer = maybe(rng, 40, 6);
   out.link_loss = maybe(rng, 40, 6);
-  out.replay = maybe(rng, 40, 8);
+  out.replay = maybe(rng, 60, 10);
   out.crash_point_ppm = rng.chance(50) ? static_cast<unsigned>(rng.between(20, 1'000)) : 0;
   out.clock_skew_percent = rng.chance(40) ? static_cast<unsigned>(rng.between(1, 90)) : 0;
   return out;

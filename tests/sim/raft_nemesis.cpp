@@ -60,7 +60,7 @@ void raft_world::client() {
     }
   }
   // Clients wait for their answers: what is under way is bounded.
-  if (!who->core || who->core->log().last_index() - who->core->commit_index() > max_backlog)
+  if (!who->core || who->core->log().last_index() - who->core->last_applied() > max_backlog)
     return;
   raft::propose batch;
   for (auto count = rng_.between(1, knobs_.batch_max); count > 0; --count) {
@@ -172,11 +172,18 @@ void raft_world::inject(unsigned which) {
         step(*other, raft::link_lost{who->id});
       break;
     case replay_message:
-      if (!old_messages_.empty())
-        deliver(old_messages_[rng_.below(old_messages_.size())]);
+      replay_old_messages();
       break;
     default:
       break;
+  }
+}
+
+void raft_world::replay_old_messages() {
+  for (auto count = old_messages_.empty() ? 0 : rng_.between(1, 12); count > 0; --count) {
+    auto kind = old_messages_.begin();
+    std::advance(kind, static_cast<std::ptrdiff_t>(rng_.below(old_messages_.size())));
+    deliver(kind->second[rng_.below(kind->second.size())]);
   }
 }
 
@@ -233,7 +240,7 @@ bool raft_world::converged() {
   if (first == nullptr)
     return false;
   std::uint64_t digest = 0;
-  const auto index = first->store.applied_index;
+  const auto index = first->core->commit_index();
   for (auto& [id, who] : members_) {
     if (!first->core->config().contains(id))
       continue;
@@ -263,7 +270,7 @@ void raft_world::converge() {
       knobs_.client_us = step_us; // fewer writes, so that the followers can be seen to have caught up
     }
     if (converged()) {
-      checkers_.at_end(leader()->store.applied_index);
+      checkers_.at_end(leader()->core->commit_index());
       return;
     }
   }

@@ -137,7 +137,6 @@ void raft_world::start(member& who) {
   state.applied_index = disk.store.applied_index;
   state.membership = *disk.store.membership;
   who.store = disk.store;
-  who.installed_index = 0;
   who.persisted_sequence = 0;
   who.frozen_until = 0;
   who.receiving = 0;
@@ -280,7 +279,6 @@ void raft_world::finish_sync(member& who) {
   for (auto& write : who.disk.finish_sync()) {
     if (write.install_snapshot) {
       who.store = *write.store;
-      who.installed_index = who.store.applied_index;
       ++totals_.snapshots;
       trace("install", who.id, [&] { return num(who.store.applied_index); });
       checkers_.on_snapshot_installed(who.id, who.store);
@@ -309,8 +307,6 @@ void raft_world::finish_apply(member& who) {
     start_apply(who);
   for (const auto& entry : entries) {
     const auto index = entry->log_index();
-    if (index <= who.installed_index)
-      continue;
     if (index != who.store.applied_index + 1)
       throw violation{"apply order: member " + num(who.id) + " applies " + num(index) + " after " + num(who.store.applied_index)};
     who.store.applied_index = index;
@@ -410,6 +406,7 @@ void raft_world::store_chunk(member& who, const raft::snapshot_write& chunk) {
     });
     return;
   }
+  SWARM_CHECK(who.to_apply.empty(), "a snapshot replaces tables that STORE is working on");
   disk_write install;
   install.install_snapshot = true;
   install.snapshot_id = chunk.snapshot_id;
@@ -433,10 +430,13 @@ void raft_world::send(member& from, const RaftMessage& message) {
   if (cuts_.contains({message.from(), message.to()}))
     return;
   auto shared = std::make_shared<const RaftMessage>(message);
-  if (knobs_.replay != 0 && !healing_ && rng_.chance(2)) {
-    if (old_messages_.size() >= 64)
-      old_messages_.erase(old_messages_.begin());
-    old_messages_.push_back(shared);
+  if (knobs_.replay != 0 && !healing_) {
+    auto& kept = old_messages_[message.body_case()];
+    if (kept.size() < 16 || rng_.chance(5)) {
+      if (kept.size() >= 16)
+        kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(rng_.below(kept.size())));
+      kept.push_back(shared);
+    }
   }
   unsigned copies = 1;
   if (!healing_) {

@@ -54,7 +54,6 @@ private:
     bool retired = false;               ///< removed and told so: never starts again
     sim_disk disk;
     store_image store;
-    raft::log_index installed_index = 0;
     std::uint64_t frozen_until = 0;
     std::uint64_t last_tick = 0;
     std::uint64_t tick_us = 0;
@@ -115,6 +114,7 @@ private:
   [[nodiscard]] member* pick(bool up);
   [[nodiscard]] member* leader();
   void cut(raft::raft_id from, raft::raft_id to);
+  void replay_old_messages();
 
   raft_knobs knobs_;
   random_source rng_;
@@ -124,7 +124,8 @@ private:
   std::map<raft::raft_id, std::unique_ptr<member>> members_;
   std::set<std::pair<raft::raft_id, raft::raft_id>> cuts_; ///< directions that carry nothing
   std::vector<event> queue_;
-  std::vector<std::shared_ptr<const RaftMessage>> old_messages_;
+  /// For replay, by kind, so that the rare kinds have their turn.
+  std::map<int, std::deque<std::shared_ptr<const RaftMessage>>> old_messages_;
   std::uint64_t now_ = 0;
   std::uint64_t order_ = 0;
   std::uint64_t next_tag_ = 1;
