@@ -127,9 +127,8 @@ std::string what_it_says(const TaskTemplate& row) {
 bool is_current(const tables& state, const Service& service, std::uint64_t spec_version) {
   if (service.spec_version() == spec_version)
     return true;
-  const auto id = id128::parse(service.id());
-  const auto current = state.templates.find({id, service.spec_version()});
-  const auto own = state.templates.find({id, spec_version});
+  const auto current = state.templates.find(template_key{service.id(), service.spec_version()});
+  const auto own = state.templates.find(template_key{service.id(), spec_version});
   return current != state.templates.end() && own != state.templates.end()
          && what_it_says(*current->second) == what_it_says(*own->second);
 }
