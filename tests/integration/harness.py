@@ -67,7 +67,10 @@ def call(path, method, target, body=None, timeout=30, headers=None):
     connection = UnixConnection(path, timeout)
     try:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        connection.request(method, target, data, {"Content-Type": "application/json", **(headers or {})} if data is not None else headers or {})
+        try:
+            connection.request(method, target, data, {"Content-Type": "application/json", **(headers or {})} if data is not None else headers or {})
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # refused before all was sent: the answer is there all the same
         response = connection.getresponse()
         raw = response.read()
         try:
