@@ -71,8 +71,8 @@ loaded_credentials load_credentials(const fs::path& directory) {
     auto waiting = crypto::read_file(crypto::staged_name(directory / file::certificate), true);
     if (waiting.status != read_status::ok || !belong_together(waiting.bytes, key.bytes))
       return refuse(load_status::damaged, certificate.status != read_status::ok
-                                            ? certificate.message
-                                            : "the node's certificate and key do not belong together");
+                                              ? certificate.message
+                                              : "the node's certificate and key do not belong together");
     if (const auto error = crypto::publish_file(directory / file::certificate); !error.ok())
       return refuse(load_status::damaged, error.message);
     certificate = std::move(waiting);

@@ -15,8 +15,8 @@ inline constexpr const char* key = "swarm-node.key";
 inline constexpr const char* root = "swarm-root-ca.crt";
 } // namespace file
 
-/// Both are first complete and synced under temporary names, then renamed, the key before the certificate: at a crash in
-/// between, the certificate that belongs to the new key waits under its temporary name, and load_credentials finishes.
+/// Both are first complete and synced under temporary names, then renamed, the key before the certificate: at a crash
+/// in between, the certificate of the new key waits under its temporary name, and load_credentials finishes.
 [[nodiscard]] failure save_credentials(const std::filesystem::path& directory, const node_credentials& credentials);
 [[nodiscard]] failure save_root(const std::filesystem::path& directory, std::string_view root_pem);
 

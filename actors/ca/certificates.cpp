@@ -101,7 +101,8 @@ std::optional<node_credentials> make_node_credentials(const RootCA& root, const 
   return node_credentials{std::move(issued.pem), key.pem()};
 }
 
-std::optional<node_subject> verify_node_certificate(std::string_view certificate_pem, std::string_view root_pem, wall_ns now) {
+std::optional<node_subject> verify_node_certificate(std::string_view certificate_pem, std::string_view root_pem,
+                                                    wall_ns now) {
   const auto leaf = single(certificate_pem);
   const auto root = single(root_pem);
   if (!leaf || !root || leaf->is_ca() || !leaf->issued_by(*root, now))

@@ -19,9 +19,9 @@ inline constexpr duration min_node_expiry = hours{1};
 /// ECDSA P-256, CN swarm-ca, 20 years, with fresh join tokens. `now` is wall time.
 [[nodiscard]] RootCA create_root(wall_ns now);
 
-/// Takes a root that an operator gives (`swarm ca --rotate --ca-cert --ca-key`, or at init), normalised, with fresh join
-/// tokens. Refused as invalid_argument with Swarm's text: not exactly one certificate, not a CA, neither ECDSA on a NIST
-/// curve nor RSA of 2048 bits or more, a key that does not match, or less than a year left.
+/// Takes a root that an operator gives (`swarm ca --rotate --ca-cert --ca-key`, or at init), normalised, with fresh
+/// join tokens. Refused as invalid_argument with Swarm's text: not exactly one certificate, not a CA, neither ECDSA on
+/// a NIST curve nor RSA of 2048 bits or more, a key that does not match, or less than a year left.
 struct accepted_root {
   failure error;
   RootCA root; ///< when error.ok()
@@ -38,8 +38,8 @@ struct node_subject {
   NodeRole role = NODE_ROLE_UNSPECIFIED;
 };
 
-/// Subject O = cluster, OU = role, CN = node; DNS names OU, CN, and swarm-ca for managers; client and server; valid from
-/// an hour before `now` (clocks differ) until `expiry` after it. An expiry below an hour becomes the default.
+/// Subject O = cluster, OU = role, CN = node; DNS names OU, CN, and swarm-ca for managers; client and server; valid
+/// from an hour before `now` (clocks differ) until `expiry` after it. An expiry below an hour becomes the default.
 /// invalid_argument when the public key is not acceptable, internal when the root itself cannot be read.
 struct issued_certificate {
   failure error;
@@ -54,13 +54,13 @@ struct node_credentials {
   std::string key_pem;
 };
 /// For a manager that holds the root: key and certificate in one step.
-[[nodiscard]] std::optional<node_credentials> make_node_credentials(const RootCA& root, const node_subject& who, wall_ns now,
-                                                                    duration expiry);
+[[nodiscard]] std::optional<node_credentials> make_node_credentials(const RootCA& root, const node_subject& who,
+                                                                    wall_ns now, duration expiry);
 
-/// Who a certificate speaks for, if `root_pem` signed it, `now` lies within its dates, and each part of its subject occurs
-/// once: nullopt otherwise.
-[[nodiscard]] std::optional<node_subject> verify_node_certificate(std::string_view certificate_pem, std::string_view root_pem,
-                                                                  wall_ns now);
+/// Who a certificate speaks for, if `root_pem` signed it, `now` lies within its dates, and each part of its subject
+/// occurs once: nullopt otherwise.
+[[nodiscard]] std::optional<node_subject> verify_node_certificate(std::string_view certificate_pem,
+                                                                  std::string_view root_pem, wall_ns now);
 
 /// TrustRoot, and subject and public key of the issuer, as in Node.Description.TLSInfo and Swarm.TLSInfo.
 [[nodiscard]] NodeTLSInfo tls_info(std::string_view root_pem);

@@ -52,8 +52,9 @@ void commit_core::check_invariants() const {
 }
 
 std::string commit_core::dump() const {
-  return "requests=" + std::to_string(requests_) + " bytes=" + std::to_string(bytes_) + " soon=" + std::to_string(soon_)
-         + " later=" + std::to_string(later_) + " work_left=" + std::to_string(work_left_);
+  return "requests=" + std::to_string(requests_) + " bytes=" + std::to_string(bytes_) +
+         " soon=" + std::to_string(soon_) + " later=" + std::to_string(later_) +
+         " work_left=" + std::to_string(work_left_);
 }
 
 } // namespace swarm::storage

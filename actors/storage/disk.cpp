@@ -27,7 +27,8 @@ void check_format(const lmdb::read_txn& txn, const lmdb::table& meta) {
     damaged("the database has no format record");
   if (*format != format_text) {
     const bool ours = format->starts_with("swarm-storage ") && format->size() < 32;
-    damaged(ours ? "the database has format \"" + std::string{*format} + "\", this program reads \"" + std::string{format_text} + '"'
+    damaged(ours ? "the database has format \"" + std::string{*format} + "\", this program reads \"" +
+                       std::string{format_text} + '"'
                  : std::string{"the format record of the database is damaged"});
   }
 }
@@ -40,9 +41,9 @@ StorageIdentity read_identity(const lmdb::environment& env, const lmdb::table& m
     damaged("the database has no identity record");
   std::string plain;
   switch (key.open(meta.name, key::identity, *sealed, plain)) {
-    case crypto::open_result::ok: break;
-    case crypto::open_result::other_key: damaged("the data key is not the one that this database was written with");
-    case crypto::open_result::damaged: damaged("meta/identity is damaged");
+  case crypto::open_result::ok: break;
+  case crypto::open_result::other_key: damaged("the data key is not the one that this database was written with");
+  case crypto::open_result::damaged: damaged("meta/identity is damaged");
   }
   StorageIdentity out;
   if (!out.ParseFromString(plain))
@@ -53,21 +54,20 @@ StorageIdentity read_identity(const lmdb::environment& env, const lmdb::table& m
 } // namespace
 
 disk::disk(lmdb::environment env, const crypto::sealer& key, std::filesystem::path directory)
-  : env_{std::move(env)},
-    tables_{env_.open_tables(table_names())},
-    identity_{read_identity(env_, tables_[meta_table], key)},
-    sealer_{key.with_domain(identity_.environment_id())},
-    directory_{std::move(directory)} {
+    : env_{std::move(env)}, tables_{env_.open_tables(table_names())}, identity_{read_identity(env_, tables_[meta_table],
+                                                                                              key)},
+      sealer_{key.with_domain(identity_.environment_id())}, directory_{std::move(directory)} {
   load_positions();
 }
 
-// -- values ----------------------------------------------------------------------------------------------------------------
+// -- values ---------------------------------------------------------------------------------------------------------
 
-void disk::open_value(const lmdb::table& where, std::string_view key, std::string_view sealed, std::string& plain) const {
+void disk::open_value(const lmdb::table& where, std::string_view key, std::string_view sealed,
+                      std::string& plain) const {
   switch (sealer_.open(where.name, key, sealed, plain)) {
-    case crypto::open_result::ok: return;
-    case crypto::open_result::other_key: damaged(place(where.name, key) + " is sealed with another key");
-    case crypto::open_result::damaged: damaged(place(where.name, key) + " is damaged");
+  case crypto::open_result::ok: return;
+  case crypto::open_result::other_key: damaged(place(where.name, key) + " is sealed with another key");
+  case crypto::open_result::damaged: damaged(place(where.name, key) + " is damaged");
   }
 }
 
@@ -82,7 +82,8 @@ bool disk::read(const lmdb::transaction& txn, std::string_view key, google::prot
   return true;
 }
 
-void disk::write(lmdb::write_txn& txn, const lmdb::table& where, std::string_view key, std::string_view plain, bool append) {
+void disk::write(lmdb::write_txn& txn, const lmdb::table& where, std::string_view key, std::string_view plain,
+                 bool append) {
   sealer_.seal(where.name, key, plain, txn.reserve(where, key, crypto::sealer::sealed_size(plain.size()), append));
 }
 
@@ -92,7 +93,7 @@ void disk::write(lmdb::write_txn& txn, std::string_view key, const google::proto
   write(txn, meta(), key, scratch_);
 }
 
-// -- writing ---------------------------------------------------------------------------------------------------------------
+// -- writing --------------------------------------------------------------------------------------------------------
 
 commit_report disk::commit(std::span<const operation> operations) {
   commit_report report;
@@ -120,7 +121,8 @@ void disk::append(lmdb::write_txn& txn, positions& next, const Append& request, 
   if (request.has_hard_state()) {
     const auto& hard = request.hard_state();
     SWARM_CHECK(hard.term() >= next.hard.term(), "the term never falls");
-    SWARM_CHECK(hard.term() > next.hard.term() || next.hard.voted_for() == 0 || hard.voted_for() == next.hard.voted_for(),
+    SWARM_CHECK(hard.term() > next.hard.term() || next.hard.voted_for() == 0 ||
+                    hard.voted_for() == next.hard.voted_for(),
                 "one vote per term");
     next.hard = hard;
   }
@@ -228,7 +230,7 @@ void disk::mark_clean() {
     throw lmdb::storage_error{0, error.message};
 }
 
-// -- reading -----------------------------------------------------------------------------------------------------------------
+// -- reading --------------------------------------------------------------------------------------------------------
 
 void disk::load_positions() {
   const lmdb::read_txn txn{env_};
@@ -272,8 +274,8 @@ std::vector<Entry> disk::read_log() const {
   }
   const auto applied = at_.applied.log_index();
   if (applied > previous.log_index() || applied < at_.compacted.log_index())
-    damaged("applied is " + std::to_string(applied) + " but the log holds " + std::to_string(at_.compacted.log_index() + 1)
-            + " to " + std::to_string(previous.log_index()));
+    damaged("applied is " + std::to_string(applied) + " but the log holds " +
+            std::to_string(at_.compacted.log_index() + 1) + " to " + std::to_string(previous.log_index()));
   return out;
 }
 
@@ -312,9 +314,10 @@ scrub_report disk::scrub(scrub_position& from, std::uint64_t budget) const {
         return report;
       const bool plain_record = from.table == meta_table && at.key() == key::format;
       const bool outside = from.table == meta_table && at.key() == key::identity;
-      const bool good = plain_record ? at.value() == format_text
-                        : outside    ? sealer_.with_domain({}).open(table.name, at.key(), at.value(), plain) == crypto::open_result::ok
-                                     : sealer_.open(table.name, at.key(), at.value(), plain) == crypto::open_result::ok;
+      const bool good =
+          plain_record ? at.value() == format_text
+          : outside ? sealer_.with_domain({}).open(table.name, at.key(), at.value(), plain) == crypto::open_result::ok
+                    : sealer_.open(table.name, at.key(), at.value(), plain) == crypto::open_result::ok;
       if (!good && ++report.damaged_count <= listed_damages)
         report.damaged.push_back(place(table.name, at.key()));
       ++report.values;
@@ -331,8 +334,8 @@ void disk::verify() const {
   scrub_position from;
   const auto report = scrub(from, UINT64_MAX);
   if (report.damaged_count > 0)
-    damaged(std::to_string(report.damaged_count) + " of " + std::to_string(report.values) + " values are damaged, first "
-            + report.damaged.front());
+    damaged(std::to_string(report.damaged_count) + " of " + std::to_string(report.values) +
+            " values are damaged, first " + report.damaged.front());
   static_cast<void>(read_log());
 }
 

@@ -1,12 +1,10 @@
 // This node's database: log, hard state and state tables, written in transactions and verified when read.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,10 +22,10 @@ namespace swarm::storage {
 using operation = std::variant<const Append*, const SaveState*>;
 
 struct commit_report {
-  std::size_t entries = 0;     ///< log entries written
-  std::size_t rows = 0;        ///< state rows written or deleted
-  std::size_t removed = 0;     ///< log entries dropped by compaction
-  std::size_t bytes = 0;       ///< plaintext of what was written
+  std::size_t entries = 0; ///< log entries written
+  std::size_t rows = 0;    ///< state rows written or deleted
+  std::size_t removed = 0; ///< log entries dropped by compaction
+  std::size_t bytes = 0;   ///< plaintext of what was written
   bool compaction_left = false;
 };
 

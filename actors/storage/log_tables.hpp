@@ -2,7 +2,7 @@
 //
 // Folder (mode 0700), format "swarm-storage 1":
 //   storage.mdb          LMDB file with the tables below       storage.key      data key (runtime/crypto/key_file.hpp)
-//   storage.mdb-lock     LMDB's reader table                    storage.ballast  space to give back when the disk is full
+//   storage.mdb-lock     LMDB's reader table                    storage.ballast  space to give back on a full disk
 //   storage.owner        flock: one process at a time           storage.clean    exists only after an orderly stop
 //
 // | table       | key                     | value                                                             |
@@ -15,15 +15,14 @@
 // | meta        | "compacted"             | LogPosition: the last entry that was removed; 0@0 before that     |
 // | meta        | "membership"            | Membership as of "applied"                                        |
 // | log         | log index, 8 bytes b.e. | Entry; indexes are contiguous from compacted + 1, terms never fall |
-// | st.0.<name> | the object's id         | serialized object; <name>: cluster service template task node secret config network |
+// | st.0.<name> | the object's id         | serialized object; <name> is one of table_names()                 |
 //
-// Every other value is sealed (runtime/crypto/sealer.hpp) with table and key as associated data and the environment id as
-// domain. Keys hold ids and indexes only. The 0 in st.0. is a generation: installing a snapshot fills the tables of the
-// next one and switches over in one transaction. The small records share one table so that a commit dirties one page for
-// all of them.
+// Every other value is sealed (runtime/crypto/sealer.hpp) with table and key as associated data and the environment id
+// as domain. Keys hold ids and indexes only. The 0 in st.0. is a generation: installing a snapshot fills the tables of
+// the next one and switches over in one transaction. The small records share one table so that a commit dirties one
+// page for all of them.
 #pragma once
 
-#include <array>
 #include <string>
 #include <string_view>
 #include <vector>

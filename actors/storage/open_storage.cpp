@@ -44,13 +44,13 @@ crypto::data_key load_or_make_key(const fs::path& directory, const open_options&
   auto found = crypto::load_data_key(path, opts.unlock_key);
   using status = crypto::key_file_status;
   switch (found.status) {
-    case status::ok: return std::move(*found.key);
-    case status::locked: throw open_error{open_problem::locked, found.message};
-    case status::wrong_unlock_key: throw open_error{open_problem::wrong_unlock_key, found.message};
-    case status::unsafe: throw open_error{open_problem::unsafe_key_file, found.message};
-    case status::damaged: throw open_error{open_problem::damaged, found.message};
-    case status::failed: throw open_error{open_problem::failed, found.message};
-    case status::missing: break;
+  case status::ok: return std::move(*found.key);
+  case status::locked: throw open_error{open_problem::locked, found.message};
+  case status::wrong_unlock_key: throw open_error{open_problem::wrong_unlock_key, found.message};
+  case status::unsafe: throw open_error{open_problem::unsafe_key_file, found.message};
+  case status::damaged: throw open_error{open_problem::damaged, found.message};
+  case status::failed: throw open_error{open_problem::failed, found.message};
+  case status::missing: break;
   }
   if (fs::exists(directory / file::database))
     throw open_error{open_problem::missing_key_file, found.message + ", but the database that it opens does"};
@@ -89,20 +89,20 @@ void check_identity(const StorageIdentity& stored, const open_options& opts) {
 // A rotten page can abort whoever reads it, so somebody else reads first.
 void check_in_child(const lmdb::environment_options& env, const crypto::sealer& key, const open_options& opts) {
   const auto result = lmdb::run_in_child(
-    [&]() -> std::string {
-      disk suspect{lmdb::environment::open_as_owners_child(env), key, env.file.parent_path()};
-      suspect.verify();
-      suspect.rehearse_boot();
-      return {};
-    },
-    opts.check_deadline);
+      [&]() -> std::string {
+        disk suspect{lmdb::environment::open_as_owners_child(env), key, env.file.parent_path()};
+        suspect.verify();
+        suspect.rehearse_boot();
+        return {};
+      },
+      opts.check_deadline);
   using outcome = lmdb::child_result::outcome;
   switch (result.what) {
-    case outcome::ok: return;
-    case outcome::refused: throw open_error{open_problem::damaged, result.message};
-    case outcome::crashed:
-      throw open_error{open_problem::damaged, "the database is damaged beyond reading: " + result.message};
-    case outcome::timed_out: throw open_error{open_problem::failed, "checking the database: " + result.message};
+  case outcome::ok: return;
+  case outcome::refused: throw open_error{open_problem::damaged, result.message};
+  case outcome::crashed:
+    throw open_error{open_problem::damaged, "the database is damaged beyond reading: " + result.message};
+  case outcome::timed_out: throw open_error{open_problem::failed, "checking the database: " + result.message};
   }
 }
 

@@ -14,10 +14,10 @@
 namespace swarm::storage {
 
 enum class open_problem : std::uint8_t {
-  failed,           ///< the disk, LMDB or the system said no
-  in_use,           ///< another process has it
-  damaged,          ///< a tag does not fit, the log has a gap, or the check crashed: never truncated by itself
-  locked,           ///< autolock: an unlock key is needed
+  failed,  ///< the disk, LMDB or the system said no
+  in_use,  ///< another process has it
+  damaged, ///< a tag does not fit, the log has a gap, or the check crashed: never truncated by itself
+  locked,  ///< autolock: an unlock key is needed
   wrong_unlock_key,
   unsafe_key_file,  ///< the data key can be read by others
   missing_key_file, ///< the database is there and its key is not
@@ -52,9 +52,9 @@ struct recovered_state {
   StorageIdentity identity;
   std::uint64_t boot_counter = 0; ///< one more than at the last start; on disk when this returns
   bool created = false;
-  bool was_clean = false;         ///< the last stop was in order (or there was none)
-  HardState hard;                 ///< commit_index is at least the applied index
-  Membership membership;          ///< as of applied
+  bool was_clean = false; ///< the last stop was in order (or there was none)
+  HardState hard;         ///< commit_index is at least the applied index
+  Membership membership;  ///< as of applied
   LogPosition applied;
   LogPosition compacted;          ///< prev of the first entry
   std::vector<Entry> entries;     ///< everything above compacted

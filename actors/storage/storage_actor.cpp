@@ -32,14 +32,16 @@ void stop_for_good(self_ptr self, const failure& why) {
 void look_at_usage(self_ptr self) {
   auto& st = self->state;
   st.usage = st.disk->usage();
-  const bool pressure = st.usage.map_percent() >= st.opts.pressure_percent || st.usage.disk_free_bytes < st.opts.disk_reserve_bytes;
+  const bool pressure =
+      st.usage.map_percent() >= st.opts.pressure_percent || st.usage.disk_free_bytes < st.opts.disk_reserve_bytes;
   if (pressure != st.pressure) {
     st.pressure = pressure;
     log::write(pressure ? log::level::warn : log::level::info, actor_label, pressure ? "nearly_full" : "room_again",
                {{"map_percent", st.usage.map_percent()}, {"disk_free_bytes", st.usage.disk_free_bytes}});
   }
   // A small file is all free list and tells nothing.
-  const bool bloat = st.usage.file_bytes > (256u << 20) && st.usage.file_bytes / st.usage.live_bytes >= st.opts.bloat_factor;
+  const bool bloat =
+      st.usage.file_bytes > (256u << 20) && st.usage.file_bytes / st.usage.live_bytes >= st.opts.bloat_factor;
   if (bloat && !st.bloat_told)
     log::warn(actor_label, "file_much_larger_than_content",
               {{"file_bytes", st.usage.file_bytes}, {"live_bytes", st.usage.live_bytes}});
@@ -96,10 +98,10 @@ bool write_queue(self_ptr self) {
 
 void wake_up(self_ptr self, wake how) {
   switch (how) {
-    case wake::none: return;
-    case wake::soon: self->send(self, flush_atom_v); return;
-    case wake::later: self->delayed_send(self, self->state.core.idle_delay(), flush_atom_v); return;
-    case wake::at_once: write_queue(self); return;
+  case wake::none: return;
+  case wake::soon: self->send(self, flush_atom_v); return;
+  case wake::later: self->delayed_send(self, self->state.core.idle_delay(), flush_atom_v); return;
+  case wake::at_once: write_queue(self); return;
   }
 }
 
@@ -114,8 +116,8 @@ void scrub_slice(self_ptr self) {
   st.counters.scrubbed_values += report.values;
   st.counters.scrub_passes += report.finished ? 1 : 0;
   if (report.damaged_count > 0)
-    throw lmdb::storage_error{0, "the scrub found damaged values: " + std::to_string(report.damaged_count) + ", first "
-                                   + report.damaged.front()};
+    throw lmdb::storage_error{0, "the scrub found damaged values: " + std::to_string(report.damaged_count) +
+                                     ", first " + report.damaged.front()};
 }
 
 void keep_house(self_ptr self) {
@@ -202,24 +204,24 @@ storage_actor::behavior_type storage_writer(self_ptr self, std::shared_ptr<disk>
   self->delayed_send(self, opts.housekeeping_period, flush_atom_v);
   self->set_exit_handler([self](caf::exit_msg& msg) { stop_in_order(self, msg.reason); });
   return {
-    [self](Append& request) -> caf::result<Appended> {
-      auto& st = self->state;
-      auto promise = self->make_response_promise<Appended>();
-      ++st.counters.appends;
-      const auto bytes = request.ByteSizeLong();
-      st.queue.push_back({std::move(request), promise});
-      wake_up(self, st.core.queued(now(self), true, bytes));
-      return promise;
-    },
-    [self](SaveState& request) {
-      auto& st = self->state;
-      ++st.counters.saves;
-      const auto bytes = request.ByteSizeLong();
-      st.queue.push_back({std::move(request), {}});
-      wake_up(self, st.core.queued(now(self), false, bytes));
-    },
-    [self](flush_atom) { flush(self); },
-    [self](const ReadStatus& request) { return status(self, request); },
+      [self](Append& request) -> caf::result<Appended> {
+        auto& st = self->state;
+        auto promise = self->make_response_promise<Appended>();
+        ++st.counters.appends;
+        const auto bytes = request.ByteSizeLong();
+        st.queue.push_back({std::move(request), promise});
+        wake_up(self, st.core.queued(now(self), true, bytes));
+        return promise;
+      },
+      [self](SaveState& request) {
+        auto& st = self->state;
+        ++st.counters.saves;
+        const auto bytes = request.ByteSizeLong();
+        st.queue.push_back({std::move(request), {}});
+        wake_up(self, st.core.queued(now(self), false, bytes));
+      },
+      [self](flush_atom) { flush(self); },
+      [self](const ReadStatus& request) { return status(self, request); },
   };
 }
 

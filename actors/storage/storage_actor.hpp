@@ -16,10 +16,10 @@ namespace swarm::storage {
 
 struct storage_options {
   commit_core::options commit;
-  duration housekeeping_period = seconds{10};  ///< dead readers, the next slice of the scrub
-  std::uint64_t scrub_slice_bytes = 1 << 20;   ///< per period: a full pass over 8 GB in a day, at 0.01 % of a core
-  duration scrub_period = hours{24};           ///< between the starts of two passes
-  unsigned pressure_percent = 80;              ///< of the map; above it deletes can fail too, so the rest is for compaction
+  duration housekeeping_period = seconds{10}; ///< dead readers, the next slice of the scrub
+  std::uint64_t scrub_slice_bytes = 1 << 20;  ///< per period: a full pass over 8 GB in a day, at 0.01 % of a core
+  duration scrub_period = hours{24};          ///< between the starts of two passes
+  unsigned pressure_percent = 80; ///< of the map; above it deletes can fail too, so the rest is for compaction
   std::uint64_t disk_reserve_bytes = 64 << 20; ///< pressure when less is free on the disk
   unsigned bloat_factor = 3;                   ///< file size / live size above which an operator is told
 };

@@ -51,8 +51,8 @@ std::optional<fields> split_file(std::string_view text) {
 key_file_content parse_file(std::string_view text, const secret_key* unlock_key, const std::string& path) {
   const auto parts = split_file(text);
   std::uint32_t id = 0;
-  if (!parts || parts->id.size() != 8
-      || std::from_chars(parts->id.data(), parts->id.data() + 8, id, 16).ptr != parts->id.data() + 8 || id == 0)
+  if (!parts || parts->id.size() != 8 ||
+      std::from_chars(parts->id.data(), parts->id.data() + 8, id, 16).ptr != parts->id.data() + 8 || id == 0)
     return refuse(key_file_status::damaged, path + " is damaged");
   auto value = text::base64_decode(parts->value);
   const bool wrapped = parts->kind == "wrapped";
@@ -113,10 +113,10 @@ std::optional<secret_key> parse_unlock_key(std::string_view text) {
 key_file_content load_data_key(const std::filesystem::path& path, const secret_key* unlock_key) {
   auto file = read_file(path, true);
   switch (file.status) {
-    case read_status::missing: return refuse(key_file_status::missing, file.message);
-    case read_status::unsafe: return refuse(key_file_status::unsafe, file.message);
-    case read_status::failed: return refuse(key_file_status::failed, file.message);
-    case read_status::ok: break;
+  case read_status::missing: return refuse(key_file_status::missing, file.message);
+  case read_status::unsafe: return refuse(key_file_status::unsafe, file.message);
+  case read_status::failed: return refuse(key_file_status::failed, file.message);
+  case read_status::ok: break;
   }
   auto out = parse_file(file.bytes, unlock_key, path.string());
   wipe(file.bytes);

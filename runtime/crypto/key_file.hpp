@@ -24,7 +24,7 @@ enum class key_file_status : std::uint8_t {
   wrong_unlock_key, ///< wrapped, and the tag does not fit
   unsafe,           ///< readable by others, someone else's, or a symbolic link
   damaged,
-  failed,           ///< the system could not read it
+  failed, ///< the system could not read it
 };
 
 struct key_file_content {
@@ -39,6 +39,7 @@ struct key_file_content {
 [[nodiscard]] key_file_content load_data_key(const std::filesystem::path& path, const secret_key* unlock_key);
 
 /// Replaces the file atomically, mode 0600. Changing the unlock key = load with the old one, save with the new one.
-[[nodiscard]] failure save_data_key(const std::filesystem::path& path, const data_key& key, const secret_key* unlock_key);
+[[nodiscard]] failure save_data_key(const std::filesystem::path& path, const data_key& key,
+                                    const secret_key* unlock_key);
 
 } // namespace swarm::crypto

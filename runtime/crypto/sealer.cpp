@@ -72,7 +72,8 @@ std::string sealer::seal(std::string_view table, std::string_view key, std::stri
   return out;
 }
 
-open_result sealer::open(std::string_view table, std::string_view key, std::string_view sealed, std::string& plain) const {
+open_result sealer::open(std::string_view table, std::string_view key, std::string_view sealed,
+                         std::string& plain) const {
   plain.clear();
   if (sealed.size() < overhead)
     return open_result::damaged;
@@ -83,8 +84,7 @@ open_result sealer::open(std::string_view table, std::string_view key, std::stri
   plain.resize(sealed.size() - overhead);
   if (crypto_aead_xchacha20poly1305_ietf_decrypt(reinterpret_cast<unsigned char*>(plain.data()), nullptr, nullptr,
                                                  nonce + nonce_size, sealed.size() - id_size - nonce_size, raw(ad),
-                                                 ad.size(), nonce, key_.key.data())
-      != 0) {
+                                                 ad.size(), nonce, key_.key.data()) != 0) {
     wipe(plain);
     return open_result::damaged;
   }

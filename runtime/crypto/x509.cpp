@@ -90,8 +90,9 @@ void set_time(ASN1_TIME* field, wall_ns when) {
 void add_name(X509_NAME* name, const char* part, const std::string& text) {
   if (text.empty())
     return;
-  const bool printable = text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
-                         == std::string::npos;
+  const bool printable =
+      text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?") ==
+      std::string::npos;
   const auto added = X509_NAME_add_entry_by_txt(name, part, printable ? V_ASN1_PRINTABLESTRING : MBSTRING_UTF8,
                                                 reinterpret_cast<const unsigned char*>(text.data()),
                                                 static_cast<int>(text.size()), -1, 0);
@@ -158,7 +159,7 @@ std::optional<std::string> name_part(X509_NAME* name, int nid) {
 
 } // namespace
 
-// -- private keys ------------------------------------------------------------------------------------------------------
+// -- private keys ---------------------------------------------------------------------------------------------------
 
 private_key::private_key(evp_pkey_st* key) : key_{key, EVP_PKEY_free} {}
 
@@ -189,7 +190,7 @@ std::string private_key::public_key_der() const { return der_of(i2d_PUBKEY, key_
 
 bool private_key::acceptable_for_ca() const { return acceptable(key_.get()); }
 
-// -- certificates --------------------------------------------------------------------------------------------------------
+// -- certificates ---------------------------------------------------------------------------------------------------
 
 certificate::certificate(x509_st* cert) : certificate_{cert, X509_free} {}
 
@@ -230,7 +231,9 @@ std::string certificate::pem() const {
 }
 
 std::string certificate::der() const { return der_of(i2d_X509, certificate_.get()); }
-std::string certificate::subject_der() const { return der_of(i2d_X509_NAME, X509_get_subject_name(certificate_.get())); }
+std::string certificate::subject_der() const {
+  return der_of(i2d_X509_NAME, X509_get_subject_name(certificate_.get()));
+}
 std::string certificate::issuer_der() const { return der_of(i2d_X509_NAME, X509_get_issuer_name(certificate_.get())); }
 std::string certificate::public_key_der() const {
   return der_of(i2d_X509_PUBKEY, X509_get_X509_PUBKEY(certificate_.get()));
@@ -259,8 +262,8 @@ bool certificate::belongs_to(const private_key& key) const {
 bool certificate::issued_by(const certificate& ca, wall_ns at) const {
   const store_ptr store{X509_STORE_new()};
   const store_ctx_ptr context{X509_STORE_CTX_new()};
-  bool valid = X509_STORE_add_cert(store.get(), ca.certificate_.get()) == 1
-               && X509_STORE_CTX_init(context.get(), store.get(), certificate_.get(), nullptr) == 1;
+  bool valid = X509_STORE_add_cert(store.get(), ca.certificate_.get()) == 1 &&
+               X509_STORE_CTX_init(context.get(), store.get(), certificate_.get(), nullptr) == 1;
   if (valid) {
     X509_STORE_CTX_set_time(context.get(), 0, static_cast<time_t>(at / ns_per_s));
     valid = X509_verify_cert(context.get()) == 1 && sk_X509_num(X509_STORE_CTX_get0_chain(context.get())) == 2;
@@ -269,7 +272,7 @@ bool certificate::issued_by(const certificate& ca, wall_ns at) const {
   return valid;
 }
 
-// -- issuing ---------------------------------------------------------------------------------------------------------------
+// -- issuing --------------------------------------------------------------------------------------------------------
 
 certificate issue_root(const private_key& key, const std::string& common_name, validity when) {
   auto* const cert = draft({{}, {}, common_name}, key.native(), when);
@@ -287,11 +290,11 @@ certificate issue_root(const private_key& key, const std::string& common_name, v
 std::optional<certificate> issue_leaf(const certificate& ca, const private_key& ca_key, const leaf_request& request) {
   const auto* at = reinterpret_cast<const unsigned char*>(request.public_key_der.data());
   const std::unique_ptr<EVP_PKEY, deleter<EVP_PKEY_free>> public_key{
-    d2i_PUBKEY(nullptr, &at, static_cast<long>(request.public_key_der.size()))};
+      d2i_PUBKEY(nullptr, &at, static_cast<long>(request.public_key_der.size()))};
   ERR_clear_error();
   const auto too_long = [](const std::string& part) { return part.size() > 64; }; // X.520 upper bounds
-  if (!public_key || !acceptable(public_key.get()) || too_long(request.subject.organization)
-      || too_long(request.subject.organizational_unit) || too_long(request.subject.common_name))
+  if (!public_key || !acceptable(public_key.get()) || too_long(request.subject.organization) ||
+      too_long(request.subject.organizational_unit) || too_long(request.subject.common_name))
     return std::nullopt;
   auto* const cert = draft(request.subject, public_key.get(), request.when);
   auto out = x509_access::wrap(cert);

@@ -83,6 +83,7 @@ struct leaf_request {
 };
 /// digitalSignature and keyEncipherment; serverAuth and clientAuth; CA:FALSE. nullopt: the public key is malformed or
 /// is not a kind that acceptable_for_ca() would take, or a part of the subject is longer than 64 bytes.
-[[nodiscard]] std::optional<certificate> issue_leaf(const certificate& ca, const private_key& ca_key, const leaf_request& request);
+[[nodiscard]] std::optional<certificate> issue_leaf(const certificate& ca, const private_key& ca_key,
+                                                    const leaf_request& request);
 
 } // namespace swarm::crypto

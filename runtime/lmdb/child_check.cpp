@@ -90,8 +90,9 @@ child_result run_in_child(const std::function<std::string()>& check, millisecond
     return {outcome::ok, {}};
   if (WIFEXITED(status) && WEXITSTATUS(status) == exit_refused && !answer.empty())
     return {outcome::refused, answer};
-  return {outcome::crashed, WIFSIGNALED(status) ? std::string{"the check was ended by: "} + ::strsignal(WTERMSIG(status))
-                                                : "the check ended with status " + std::to_string(WEXITSTATUS(status))};
+  return {outcome::crashed, WIFSIGNALED(status)
+                                ? std::string{"the check was ended by: "} + ::strsignal(WTERMSIG(status))
+                                : "the check ended with status " + std::to_string(WEXITSTATUS(status))};
 }
 
 } // namespace swarm::lmdb

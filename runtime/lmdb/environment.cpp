@@ -78,10 +78,11 @@ void check(int rc, std::string_view what, std::string_view where) {
     throw storage_error{rc, std::string{what} + " in " + std::string{where} + ": " + mdb_strerror(rc)};
 }
 
-// -- owner_lock --------------------------------------------------------------------------------------------------------
+// -- owner_lock -----------------------------------------------------------------------------------------------------
 
 // flock belongs to the open file description: a second open() in the same process conflicts too.
-owner_lock::owner_lock(const fs::path& file) : fd_{::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, file_mode)} {
+owner_lock::owner_lock(const fs::path& file)
+    : fd_{::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, file_mode)} {
   if (fd_ < 0)
     fail_errno("cannot open", file);
   if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
@@ -93,8 +94,8 @@ owner_lock::owner_lock(const fs::path& file) : fd_{::open(file.c_str(), O_RDWR |
       errno = code;
       fail_errno("cannot lock", file);
     }
-    throw storage_error{code, "the storage in " + file.parent_path().string() + " is in use by process "
-                                + (size > 0 ? std::string{pid} : std::string{"(unknown)"})};
+    throw storage_error{code, "the storage in " + file.parent_path().string() + " is in use by process " +
+                                  (size > 0 ? std::string{pid} : std::string{"(unknown)"})};
   }
   const auto pid = std::to_string(::getpid());
   if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
@@ -112,7 +113,7 @@ owner_lock::~owner_lock() {
 
 owner_lock::owner_lock(owner_lock&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
 
-// -- environment ---------------------------------------------------------------------------------------------------------
+// -- environment ----------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -144,15 +145,15 @@ environment::environment(const environment_options& opts, owner_lock lock,
   std::error_code ignored;
   if (!fs::exists(opts.file, ignored)) {
     create_file(
-      opts,
-      [&] {
-        auto temporary = opts;
-        temporary.file = with_suffix(opts.file, ".new");
-        environment env;
-        env.open(temporary, 0);
-        return env;
-      },
-      first_commit);
+        opts,
+        [&] {
+          auto temporary = opts;
+          temporary.file = with_suffix(opts.file, ".new");
+          environment env;
+          env.open(temporary, 0);
+          return env;
+        },
+        first_commit);
     created_ = true;
   }
   open(opts, 0);
@@ -188,11 +189,8 @@ environment::~environment() {
 }
 
 environment::environment(environment&& other) noexcept
-  : env_{std::exchange(other.env_, nullptr)},
-    lock_{std::move(other.lock_)},
-    directory_{std::move(other.directory_)},
-    created_{other.created_},
-    notes_{std::move(other.notes_)} {}
+    : env_{std::exchange(other.env_, nullptr)}, lock_{std::move(other.lock_)},
+      directory_{std::move(other.directory_)}, created_{other.created_}, notes_{std::move(other.notes_)} {}
 
 std::vector<table> environment::open_tables(std::span<const std::string> names) {
   // Handles survive only a transaction that is committed, reading ones included.

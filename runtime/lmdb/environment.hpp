@@ -39,8 +39,8 @@ private:
 };
 
 struct environment_options {
-  std::filesystem::path file;             ///< LMDB adds "-lock" for its reader table
-  std::uint64_t map_bytes = 32ULL << 30;  ///< never changed while open: growing it under a reader is SIGBUS
+  std::filesystem::path file;            ///< LMDB adds "-lock" for its reader table
+  std::uint64_t map_bytes = 32ULL << 30; ///< never changed while open: growing it under a reader is SIGBUS
   unsigned max_readers = 512;
   unsigned max_tables = 32;
 };
@@ -61,7 +61,7 @@ struct usage {
 /// half-made file); no DUPSORT, no nested transactions (bugs fixed later); no fork while open.
 class environment {
 public:
-  /// Makes the file when it does not exist: `first_commit` creates the tables in it. `lock` guards the file for writers.
+  /// Makes the file when it does not exist: `first_commit` creates the tables in it. `lock` keeps other writers out.
   environment(const environment_options& opts, owner_lock lock, const std::function<void(write_txn&)>& first_commit);
   /// For looking only; needs no lock. The file must exist.
   static environment open_read_only(const environment_options& opts);

@@ -46,9 +46,7 @@ TEST_F(crypto_key_file, a_saved_key_comes_back_and_only_its_owner_can_read_it) {
   EXPECT_FALSE(fs::exists(staged_name(path)));
 }
 
-TEST_F(crypto_key_file, a_missing_file_is_missing) {
-  EXPECT_EQ(load_data_key(path, nullptr).status, status::missing);
-}
+TEST_F(crypto_key_file, a_missing_file_is_missing) { EXPECT_EQ(load_data_key(path, nullptr).status, status::missing); }
 
 TEST_F(crypto_key_file, a_wrapped_key_opens_with_its_unlock_key_only) {
   const auto unlock = secret_key::generate();
@@ -114,8 +112,10 @@ TEST_F(crypto_key_file, saving_where_there_is_no_folder_fails) {
 }
 
 TEST(crypto_unlock_key, has_swarms_spelling) {
-  const auto key = secret_key::from_bytes(std::string("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"
-                                                      "\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f", 32));
+  const auto key =
+      secret_key::from_bytes(std::string("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"
+                                         "\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f",
+                                         32));
   EXPECT_EQ(format_unlock_key(key), "SWMKEY-1-AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
   ASSERT_TRUE(parse_unlock_key("SWMKEY-1-AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"));
   EXPECT_EQ(parse_unlock_key("SWMKEY-1-AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")->view(), key.view());
@@ -123,8 +123,9 @@ TEST(crypto_unlock_key, has_swarms_spelling) {
 
 TEST(crypto_unlock_key, takes_nothing_but_its_own_spelling) {
   const auto good = format_unlock_key(secret_key::generate());
-  for (const auto& bad : {std::string{}, good + "=", good + "A", good.substr(1), good.substr(0, good.size() - 1), " " + good,
-                          good + "\n", "SWMKEY-2" + good.substr(8), "swmkey-1" + good.substr(8), std::string(100'000, 'A')})
+  for (const auto& bad :
+       {std::string{}, good + "=", good + "A", good.substr(1), good.substr(0, good.size() - 1), " " + good, good + "\n",
+        "SWMKEY-2" + good.substr(8), "swmkey-1" + good.substr(8), std::string(100'000, 'A')})
     EXPECT_FALSE(parse_unlock_key(bad)) << bad.substr(0, 80);
   // 43 characters carry 258 bits: three of the four spellings of the last character are not canonical.
   const std::string zero = "SWMKEY-1-" + std::string(43, 'A');

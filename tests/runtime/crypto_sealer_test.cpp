@@ -80,8 +80,8 @@ TEST(crypto_sealer, the_layout_is_the_documented_one) {
   unsigned char plain[5];
   const auto* const raw = reinterpret_cast<const unsigned char*>(sealed.data());
   ASSERT_EQ(crypto_aead_xchacha20poly1305_ietf_decrypt(plain, nullptr, nullptr, raw + 28, sealed.size() - 28,
-                                                       reinterpret_cast<const unsigned char*>(ad.data()), ad.size(), raw + 4,
-                                                       key.data()),
+                                                       reinterpret_cast<const unsigned char*>(ad.data()), ad.size(),
+                                                       raw + 4, key.data()),
             0);
   EXPECT_EQ(std::string(reinterpret_cast<char*>(plain), 5), "plain");
 }

@@ -45,9 +45,9 @@ TEST(crypto_x509, malformed_texts_are_refused) {
 
 TEST(crypto_x509, an_encrypted_key_is_refused_without_asking_for_a_pass_phrase) {
   constexpr std::string_view encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
-    "MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgBAgMEBQYHCAICCAAw\n"
-    "DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEAABAgMEBQYHCAkKCwwNDg8EgZAA\n"
-    "-----END ENCRYPTED PRIVATE KEY-----\n";
+                                         "MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgBAgMEBQYHCAICCAAw\n"
+                                         "DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEAABAgMEBQYHCAkKCwwNDg8EgZAA\n"
+                                         "-----END ENCRYPTED PRIVATE KEY-----\n";
   EXPECT_FALSE(private_key::parse_pem(encrypted));
 }
 
@@ -59,7 +59,8 @@ TEST(crypto_x509, a_leaf_chains_to_its_root_within_its_dates_only) {
   EXPECT_TRUE(leaf->issued_by(root, now + day / 2));
   EXPECT_FALSE(leaf->issued_by(root, now - day / 2));
   EXPECT_FALSE(leaf->issued_by(root, now + 2 * day));
-  EXPECT_FALSE(leaf->issued_by(issue_root(private_key::generate(), "root", year), now + day / 2)); // same name, other key
+  EXPECT_FALSE(
+      leaf->issued_by(issue_root(private_key::generate(), "root", year), now + day / 2)); // same name, other key
   EXPECT_FALSE(leaf->issued_by(*leaf, now + day / 2));
   EXPECT_EQ(leaf->issuer_der(), root.subject_der());
   EXPECT_EQ(leaf->subject(), (subject_name{"org", "unit", "name"}));

@@ -60,7 +60,9 @@ std::vector<std::string> dns_names(X509* cert) {
   return out;
 }
 
-bool critical(X509* cert, int nid) { return X509_EXTENSION_get_critical(X509_get_ext(cert, X509_get_ext_by_NID(cert, nid, -1))) == 1; }
+bool critical(X509* cert, int nid) {
+  return X509_EXTENSION_get_critical(X509_get_ext(cert, X509_get_ext_by_NID(cert, nid, -1))) == 1;
+}
 
 std::string curve(X509* cert) {
   char name[64] = {};
@@ -94,7 +96,8 @@ TEST(certificates, a_managers_certificate_is_what_swarm_makes) {
   const auto made = make_node_credentials(root, manager, now, default_node_expiry);
   ASSERT_TRUE(made);
   const auto cert = read(made->certificate_pem);
-  EXPECT_EQ(name_text(X509_get_subject_name(cert.get())), "CN=" + manager.node_id + ",OU=swarm-manager,O=" + manager.cluster_id);
+  EXPECT_EQ(name_text(X509_get_subject_name(cert.get())),
+            "CN=" + manager.node_id + ",OU=swarm-manager,O=" + manager.cluster_id);
   EXPECT_EQ(name_text(X509_get_issuer_name(cert.get())), "CN=swarm-ca");
   EXPECT_EQ(dns_names(cert.get()), (std::vector<std::string>{"swarm-manager", manager.node_id, "swarm-ca"}));
   EXPECT_EQ(seconds_of(X509_get0_notBefore(cert.get())), now - hour);
@@ -111,14 +114,17 @@ TEST(certificates, a_managers_certificate_is_what_swarm_makes) {
 TEST(certificates, a_workers_certificate_does_not_speak_for_the_ca) {
   const auto root = create_root(now);
   const auto cert = read(make_node_credentials(root, worker, now, default_node_expiry)->certificate_pem);
-  EXPECT_EQ(name_text(X509_get_subject_name(cert.get())), "CN=" + worker.node_id + ",OU=swarm-worker,O=" + worker.cluster_id);
+  EXPECT_EQ(name_text(X509_get_subject_name(cert.get())),
+            "CN=" + worker.node_id + ",OU=swarm-worker,O=" + worker.cluster_id);
   EXPECT_EQ(dns_names(cert.get()), (std::vector<std::string>{"swarm-worker", worker.node_id}));
 }
 
 TEST(certificates, the_expiry_is_the_clusters_and_less_than_an_hour_means_the_default) {
   const auto root = create_root(now);
   const auto end = [&](duration expiry) {
-    return seconds_of(X509_get0_notAfter(read(make_node_credentials(root, worker, now, expiry)->certificate_pem).get())) - now;
+    return seconds_of(
+               X509_get0_notAfter(read(make_node_credentials(root, worker, now, expiry)->certificate_pem).get())) -
+           now;
   };
   EXPECT_EQ(end(hours{1}), hour);
   EXPECT_EQ(end(hours{48}), 48 * hour);
@@ -130,7 +136,9 @@ TEST(certificates, the_expiry_is_the_clusters_and_less_than_an_hour_means_the_de
 TEST(certificates, a_node_certificate_is_verified_against_its_root_dates_and_role) {
   const auto root = create_root(now);
   const auto made = *make_node_credentials(root, manager, now, hours{2});
-  const auto verify = [&](wall_ns at) { return verify_node_certificate(made.certificate_pem, root.certificate_pem(), at); };
+  const auto verify = [&](wall_ns at) {
+    return verify_node_certificate(made.certificate_pem, root.certificate_pem(), at);
+  };
   ASSERT_TRUE(verify(now));
   EXPECT_EQ(verify(now)->node_id, manager.node_id);
   EXPECT_EQ(verify(now)->cluster_id, manager.cluster_id);
@@ -148,9 +156,12 @@ TEST(certificates, a_node_certificate_is_verified_against_its_root_dates_and_rol
 TEST(certificates, a_request_without_names_or_with_a_bad_key_is_refused) {
   const auto root = create_root(now);
   const auto key = crypto::private_key::generate().public_key_der();
-  EXPECT_EQ(issue_node_certificate(root, {"", "n", NODE_ROLE_WORKER}, key, now, hours{1}).error.code, errc::invalid_argument);
-  EXPECT_EQ(issue_node_certificate(root, {"c", "", NODE_ROLE_WORKER}, key, now, hours{1}).error.code, errc::invalid_argument);
-  EXPECT_EQ(issue_node_certificate(root, {"c", "n", NODE_ROLE_UNSPECIFIED}, key, now, hours{1}).error.code, errc::invalid_argument);
+  EXPECT_EQ(issue_node_certificate(root, {"", "n", NODE_ROLE_WORKER}, key, now, hours{1}).error.code,
+            errc::invalid_argument);
+  EXPECT_EQ(issue_node_certificate(root, {"c", "", NODE_ROLE_WORKER}, key, now, hours{1}).error.code,
+            errc::invalid_argument);
+  EXPECT_EQ(issue_node_certificate(root, {"c", "n", NODE_ROLE_UNSPECIFIED}, key, now, hours{1}).error.code,
+            errc::invalid_argument);
   EXPECT_EQ(issue_node_certificate(root, manager, "junk", now, hours{1}).error.code, errc::invalid_argument);
   auto broken = root;
   broken.set_private_key_pem(create_root(now).private_key_pem());

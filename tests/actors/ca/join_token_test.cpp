@@ -11,7 +11,8 @@ namespace {
 
 // Computed apart from this code, with Python's integers: base 36 of sha256(root) and of the bytes 00 01 … 0f.
 const std::string golden_root = "-----BEGIN CERTIFICATE-----\ngolden\n-----END CERTIFICATE-----\n";
-const std::string golden_token = "SWMTKN-1-3qwjb6faz0z2ujura0ghkrweym14ja3wlwuw3nvx05fe51aq9e-000avh9he7dy896m08s18udxr";
+const std::string golden_token =
+    "SWMTKN-1-3qwjb6faz0z2ujura0ghkrweym14ja3wlwuw3nvx05fe51aq9e-000avh9he7dy896m08s18udxr";
 const std::string golden_digest = "9659c30f5f902d950ead5ba64816944fef75f0b5581622832482f8254db41872";
 
 std::string secret_0_to_15() {
@@ -36,7 +37,9 @@ TEST(join_token, extreme_numbers_keep_their_length) {
   EXPECT_TRUE(token.ends_with("-f5lxx1zz5pnorynqglhzmsp33"));
   EXPECT_TRUE(format_join_token("x", std::string(16, '\0')).ends_with("-" + std::string(25, '0')));
   // The greatest digest fits, one more does not.
-  EXPECT_EQ(parse_join_token("SWMTKN-1-6dp5qcb22im238nr3wvp0ic7q99w035jmy2iw7i6n43d37jtof-" + std::string(25, '0'))->root_digest, std::string(32, '\xff'));
+  EXPECT_EQ(parse_join_token("SWMTKN-1-6dp5qcb22im238nr3wvp0ic7q99w035jmy2iw7i6n43d37jtof-" + std::string(25, '0'))
+                ->root_digest,
+            std::string(32, '\xff'));
   EXPECT_FALSE(parse_join_token("SWMTKN-1-6dp5qcb22im238nr3wvp0ic7q99w035jmy2iw7i6n43d37jtog-" + std::string(25, '0')));
   EXPECT_FALSE(parse_join_token("SWMTKN-1-" + std::string(50, 'z') + "-" + std::string(25, '0')));
 }

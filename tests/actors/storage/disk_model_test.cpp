@@ -160,33 +160,35 @@ image cut(std::size_t count, loss how, random_source& rng, const fs::path& targe
   for (std::size_t i = 0; i < count; ++i) {
     const auto& e = m.events[i];
     switch (e.what) {
-      case kind::write:
-        if (e.durable)
-          apply_bytes(p.content[e.file], e.offset, e.bytes);
-        else
-          p.open[e.file].push_back(&e);
-        break;
-      case kind::sync:
-        for (const auto* const w : p.open[e.file])
-          apply_bytes(p.content[e.file], w->offset, w->bytes);
-        p.open[e.file].clear();
-        break;
-      case kind::create:
-      case kind::rename:
-      case kind::remove: p.pending_names.push_back(&e); break;
-      case kind::sync_folder:
-        for (const auto* const n : p.pending_names)
-          apply_name(p.names, *n);
-        p.pending_names.clear();
-        break;
-      case kind::acknowledge:
-        out.acknowledged = e.number;
-        out.any = true;
-        break;
+    case kind::write:
+      if (e.durable)
+        apply_bytes(p.content[e.file], e.offset, e.bytes);
+      else
+        p.open[e.file].push_back(&e);
+      break;
+    case kind::sync:
+      for (const auto* const w : p.open[e.file])
+        apply_bytes(p.content[e.file], w->offset, w->bytes);
+      p.open[e.file].clear();
+      break;
+    case kind::create:
+    case kind::rename:
+    case kind::remove: p.pending_names.push_back(&e); break;
+    case kind::sync_folder:
+      for (const auto* const n : p.pending_names)
+        apply_name(p.names, *n);
+      p.pending_names.clear();
+      break;
+    case kind::acknowledge:
+      out.acknowledged = e.number;
+      out.any = true;
+      break;
     }
   }
   // A journalled folder loses its latest changes, never one in the middle.
-  const auto kept = how == loss::all ? 0 : how == loss::none ? p.pending_names.size() : rng.below(p.pending_names.size() + 1);
+  const auto kept = how == loss::all    ? 0
+                    : how == loss::none ? p.pending_names.size()
+                                        : rng.below(p.pending_names.size() + 1);
   for (std::size_t i = 0; i < kept; ++i)
     apply_name(p.names, *p.pending_names[i]);
   fs::remove_all(target);
@@ -202,7 +204,7 @@ image cut(std::size_t count, loss how, random_source& rng, const fs::path& targe
 
 } // namespace swarm::storage::disk_model
 
-// -- the C library's names ---------------------------------------------------------------------------------------------
+// -- the C library's names ------------------------------------------------------------------------------------------
 
 namespace model_ns = swarm::storage::disk_model;
 
@@ -258,8 +260,14 @@ int rename(const char* from, const char* to) noexcept {
     model_ns::forget(to);
   const auto result = static_cast<int>(::syscall(SYS_rename, from, to));
   if (ours && result == 0)
-    model_ns::m.events.push_back({model_ns::kind::rename, std::filesystem::path{from}.filename(),
-                                  std::filesystem::path{to}.filename(), 0, 0, {}, false, 0});
+    model_ns::m.events.push_back({model_ns::kind::rename,
+                                  std::filesystem::path{from}.filename(),
+                                  std::filesystem::path{to}.filename(),
+                                  0,
+                                  0,
+                                  {},
+                                  false,
+                                  0});
   return result;
 }
 
@@ -270,13 +278,14 @@ int unlink(const char* path) noexcept {
     model_ns::forget(path);
   const auto result = static_cast<int>(::syscall(SYS_unlink, path));
   if (ours && result == 0)
-    model_ns::m.events.push_back({model_ns::kind::remove, std::filesystem::path{path}.filename(), {}, 0, 0, {}, false, 0});
+    model_ns::m.events.push_back(
+        {model_ns::kind::remove, std::filesystem::path{path}.filename(), {}, 0, 0, {}, false, 0});
   return result;
 }
 
 } // extern "C"
 
-// -- is the model a model? ---------------------------------------------------------------------------------------------
+// -- is the model a model? ------------------------------------------------------------------------------------------
 
 namespace swarm::storage::disk_model {
 namespace {

@@ -62,13 +62,13 @@ void check(const recovered_state& state, std::uint64_t acknowledged) {
   EXPECT_EQ(seen, std::min(applied, slots));
 }
 
-TEST(storage_kill, no_acknowledged_entry_is_lost_in_forty_kills) {
+TEST(storage_kill, no_acknowledged_entry_is_lost_in_thirty_kills) {
   test::temp_dir dir;
   const auto opts = small_options();
   random_source rng{7};
   std::uint64_t acknowledged = 0;
   std::uint64_t commits = 0;
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 30; ++round) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
     const auto child = ::fork();
@@ -98,7 +98,7 @@ TEST(storage_kill, no_acknowledged_entry_is_lost_in_forty_kills) {
     if (HasFatalFailure())
       return;
   }
-  std::printf("kill -9: 40 kills, %llu acknowledged commits, %llu entries, 0 lost\n",
+  std::printf("kill -9: 30 kills, %llu acknowledged commits, %llu entries, 0 lost\n",
               static_cast<unsigned long long>(commits), static_cast<unsigned long long>(acknowledged));
 }
 

@@ -191,7 +191,7 @@ TEST_F(open_storage_test, every_flipped_byte_of_every_value_is_reported) {
         poke(database, at + i, static_cast<char>(value[i] ^ 0x20));
       EXPECT_THROW((disk{lmdb::environment::open_read_only({database, opts.map_bytes}), sealer, folder}.verify()),
                    lmdb::storage_error)
-        << "byte " << i << " of a value of " << value.size();
+          << "byte " << i << " of a value of " << value.size();
       for (const auto at : copies)
         poke(database, at + i, value[i]);
     }
@@ -243,7 +243,7 @@ TEST_F(open_storage_test, rot_anywhere_in_the_file_gives_the_true_content_or_an_
   const auto good = slurp(database);
   random_source rng{20240611};
   int noticed = 0, crashed = 0;
-  for (int round = 0; round < 120; ++round) {
+  for (int round = 0; round < 80; ++round) {
     auto bad = good;
     const auto kind = rng.below(3);
     const auto page = rng.below(good.size() / 4096) * 4096;
@@ -257,17 +257,17 @@ TEST_F(open_storage_test, rot_anywhere_in_the_file_gives_the_true_content_or_an_
     std::ofstream{database, std::ios::binary | std::ios::trunc} << bad;
     // In a child: opening after a check that passed must not be what crashes this test.
     const auto result = lmdb::run_in_child(
-      [&]() -> std::string {
-        try {
-          const auto state = open_storage(folder, opts);
-          return log_texts(state.entries) == true_log && rows(*state.storage) == true_rows ? "" : "wrong content";
-        } catch (const open_error& e) {
-          return std::string{"noticed: "} + e.what();
-        } catch (const lmdb::storage_error& e) {
-          return std::string{"noticed: "} + e.what();
-        }
-      },
-      seconds{20});
+        [&]() -> std::string {
+          try {
+            const auto state = open_storage(folder, opts);
+            return log_texts(state.entries) == true_log && rows(*state.storage) == true_rows ? "" : "wrong content";
+          } catch (const open_error& e) {
+            return std::string{"noticed: "} + e.what();
+          } catch (const lmdb::storage_error& e) {
+            return std::string{"noticed: "} + e.what();
+          }
+        },
+        seconds{20});
     EXPECT_NE(result.what, lmdb::child_result::outcome::timed_out) << "round " << round;
     EXPECT_NE(result.message, "wrong content") << "round " << round << " kind " << kind << " page " << page;
     noticed += result.message.starts_with("noticed") ? 1 : 0;

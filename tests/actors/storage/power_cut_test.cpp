@@ -12,7 +12,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string data_of(std::uint64_t index) { return "entry " + std::to_string(index) + std::string(index * 37 % 3000, 'x'); }
+std::string data_of(std::uint64_t index) {
+  return "entry " + std::to_string(index) + std::string(index * 37 % 3000, 'x');
+}
 
 // Opens and writes `commits` transactions; acknowledges the last index of each. Throws where a call is made to fail.
 std::uint64_t write_some(const fs::path& folder, const open_options& opts, int commits,
@@ -70,14 +72,15 @@ TEST(storage_power_cut, every_image_opens_and_holds_all_that_was_acknowledged) {
   const auto try_cut = [&](std::size_t at, disk_model::loss how) {
     const auto image = disk_model::cut(at, how, rng, dir / "image");
     check(dir / "image", opts, image.acknowledged,
-          "cut after event " + std::to_string(at) + " of " + std::to_string(events) + ", loss " + std::to_string(static_cast<int>(how)));
+          "cut after event " + std::to_string(at) + " of " + std::to_string(events) + ", loss " +
+              std::to_string(static_cast<int>(how)));
     ++images;
   };
   // The creation of the file, event by event, in every way; then samples of everything else.
   for (std::size_t at = 0; at <= 25; ++at)
     for (const auto how : losses)
       try_cut(at, how);
-  for (int i = 0; i < 100; ++i)
+  for (int i = 0; i < 60; ++i)
     try_cut(rng.between(26, events), losses[rng.below(4)]);
   std::printf("power cuts: %zu events, %d images, all valid\n", events, images);
 }

@@ -54,7 +54,8 @@ struct storage_shell : ::testing::Test {
   template <class Handle>
   Appended answer(Handle& handle) {
     Appended out;
-    handle.receive([&](const Appended& done) { out = done; }, [](const caf::error& err) { ADD_FAILURE() << caf::to_string(err); });
+    handle.receive([&](const Appended& done) { out = done; },
+                   [](const caf::error& err) { ADD_FAILURE() << caf::to_string(err); });
     return out;
   }
   template <class Handle>
@@ -77,7 +78,8 @@ struct storage_shell : ::testing::Test {
   bool ended_with_storage_failed() {
     bool out = false;
     self->receive([&](const caf::down_msg& down) {
-      out = down.reason.category() == caf::atom("swarm") && down.reason.code() == static_cast<std::uint8_t>(errc::storage_failed);
+      out = down.reason.category() == caf::atom("swarm") &&
+            down.reason.code() == static_cast<std::uint8_t>(errc::storage_failed);
     });
     actor = nullptr;
     return out;
@@ -141,7 +143,8 @@ TEST_F(storage_shell, a_suffix_replaced_within_one_batch_ends_as_the_last_reques
   EXPECT_EQ(answer(a).last_log_index(), 4u);
   EXPECT_EQ(answer(b).last_log_index(), 4u);
   stop();
-  EXPECT_EQ(log_texts(open_storage(dir / "raft", opts).entries), (texts{"1@1 data1", "2@1 data2", "3@2 new3", "4@2 new4"}));
+  EXPECT_EQ(log_texts(open_storage(dir / "raft", opts).entries),
+            (texts{"1@1 data1", "2@1 data2", "3@2 new3", "4@2 new4"}));
 }
 
 TEST_F(storage_shell, compaction_is_finished_in_slices_while_idle) {
@@ -275,7 +278,9 @@ TEST_F(storage_shell, the_scrub_passes_in_slices_and_its_finding_ends_the_actor)
   }
   const auto at = bytes.str().find(sealed);
   ASSERT_NE(at, std::string::npos);
-  std::fstream{database, std::ios::binary | std::ios::in | std::ios::out}.seekp(static_cast<std::streamoff>(at) + 30).put('\x55');
+  std::fstream{database, std::ios::binary | std::ios::in | std::ios::out}
+      .seekp(static_cast<std::streamoff>(at) + 30)
+      .put('\x55');
   for (int i = 0; i < 12; ++i) {
     sched.advance_time(seconds{10});
     sched.run();
@@ -283,7 +288,7 @@ TEST_F(storage_shell, the_scrub_passes_in_slices_and_its_finding_ends_the_actor)
   EXPECT_TRUE(ended_with_storage_failed());
 }
 
-// -- a real thread -----------------------------------------------------------------------------------------------------
+// -- a real thread --------------------------------------------------------------------------------------------------
 
 // Not a gate: figures for the reader.
 TEST(storage_speed, entries_per_second_by_batch_and_by_waiting_requests) {
@@ -302,10 +307,12 @@ TEST(storage_speed, entries_per_second_by_batch_and_by_waiting_requests) {
     for (; spent < std::chrono::milliseconds{400}; entries += batch, index += batch) {
       const auto from = std::chrono::steady_clock::now();
       commit(storage, append(index + 1, index + batch, 1, payload));
-      us.add(static_cast<std::uint64_t>(std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - from).count()));
+      us.add(static_cast<std::uint64_t>(
+          std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - from).count()));
       spent = std::chrono::steady_clock::now() - begin;
     }
-    std::printf("disk: batch %3llu: %8.0f entries/s, commit p50 %llu us p99 %llu us\n", static_cast<unsigned long long>(batch),
+    std::printf("disk: batch %3llu: %8.0f entries/s, commit p50 %llu us p99 %llu us\n",
+                static_cast<unsigned long long>(batch),
                 static_cast<double>(entries) / std::chrono::duration<double>(spent).count(),
                 static_cast<unsigned long long>(us.percentile(50)), static_cast<unsigned long long>(us.percentile(99)));
   }

@@ -37,7 +37,8 @@ inline Append append(std::uint64_t first, std::uint64_t last, std::uint64_t term
   return out;
 }
 
-inline SaveState save(std::uint64_t applied, std::uint64_t term, const std::vector<std::pair<std::string, std::string>>& tasks) {
+inline SaveState save(std::uint64_t applied, std::uint64_t term,
+                      const std::vector<std::pair<std::string, std::string>>& tasks) {
   SaveState out;
   out.set_applied_index(applied);
   out.set_applied_term(term);
@@ -63,8 +64,8 @@ inline commit_report commit(disk& storage, const SaveState& request) {
 inline std::vector<std::string> rows(const disk& storage) {
   std::vector<std::string> out;
   storage.visit_rows([&](TableWrite::Table table, std::string_view key, std::string_view value) {
-    out.push_back((table == TableWrite::TABLE_TASK ? "" : TableWrite::Table_Name(table) + "/") + std::string{key} + '='
-                  + std::string{value});
+    out.push_back((table == TableWrite::TABLE_TASK ? "" : TableWrite::Table_Name(table) + "/") + std::string{key} +
+                  '=' + std::string{value});
   });
   return out;
 }

@@ -120,7 +120,8 @@ TEST_F(lmdb_environment, a_second_opener_is_refused_and_told_who_has_it) {
     FAIL() << "a second open in the same process must be refused";
   } catch (const storage_error& e) {
     EXPECT_EQ(e.code(), EWOULDBLOCK);
-    EXPECT_NE(std::string{e.what()}.find("in use by process " + std::to_string(::getpid())), std::string::npos) << e.what();
+    EXPECT_NE(std::string{e.what()}.find("in use by process " + std::to_string(::getpid())), std::string::npos)
+        << e.what();
   }
 }
 
@@ -210,13 +211,13 @@ TEST_F(lmdb_environment, slots_of_dead_readers_are_cleared) {
 TEST_F(lmdb_environment, a_write_transaction_moved_to_another_thread_is_caught) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(
-    {
-      auto env = open();
-      const auto t = env.open_tables(names)[0];
-      write_txn txn{env};
-      std::thread{[&] { txn.put(t, "a", "b"); }}.join();
-    },
-    "belongs to the thread");
+      {
+        auto env = open();
+        const auto t = env.open_tables(names)[0];
+        write_txn txn{env};
+        std::thread{[&] { txn.put(t, "a", "b"); }}.join();
+      },
+      "belongs to the thread");
 }
 
 TEST_F(lmdb_environment, a_missing_table_or_file_is_an_error) {
