@@ -159,7 +159,8 @@ public:
     read.set_kind(OBJECT_KIND_NODE);
     wait("all nodes READY", join_deadline, [&] {
       std::size_t ready = 0;
-      for (const auto& node : ask<ObjectsRead>(read).nodes())
+      const auto found = ask<ObjectsRead>(read);
+      for (const auto& node : found.nodes())
         ready += node.status().state() == NODE_STATE_READY ? 1 : 0;
       return ready >= nodes;
     });

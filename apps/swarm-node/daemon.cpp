@@ -2,6 +2,7 @@
 #include "apps/swarm-node/daemon.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -135,6 +136,30 @@ gateway::shared_options gateway_options_of(const daemon_options& o, io_threads& 
   return out;
 }
 
+// Two daemons on one data-root would run every task twice. The kernel gives the lock back when we end, however we end.
+class data_lock {
+public:
+  failure take(const std::string& data_root) {
+    const auto path = data_root + "/lock";
+    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd_ < 0)
+      return {errc::internal, "cannot open " + path + ": " + std::strerror(errno)};
+    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0)
+      return {errc::conflict, "data-root " + data_root + " is used by another swarm-node"};
+    return {};
+  }
+  data_lock() = default;
+  ~data_lock() {
+    if (fd_ >= 0)
+      ::close(fd_);
+  }
+  data_lock(const data_lock&) = delete;
+  data_lock& operator=(const data_lock&) = delete;
+
+private:
+  int fd_ = -1;
+};
+
 void log_lines(std::string_view event, const std::string& text) {
   std::istringstream lines{text};
   for (std::string line; std::getline(lines, line);)
@@ -151,6 +176,7 @@ void reload(config::parsed& current, int argc, const char* const* argv) {
     log::info("node", "reloaded", {{"change", line}});
   log::set_level(current.options.log_level);
   log::set_format(current.options.log_format);
+  log::debug("node", "log_level_set", {{"level", to_string(current.options.log_level)}});
 }
 
 // Sockets of a folder that does not exist cannot be opened; made with the rights that protect them.
@@ -187,7 +213,7 @@ wait_result wait_for_end(config::parsed& parsed, int argc, const char* const* ar
     if (signal == SIGHUP)
       reload(parsed, argc, argv);
     else if (signal == SIGUSR1)
-      log_lines("actors", introspect::dump_tree(system, introspect));
+      log_lines("dump", introspect::dump_tree(system, introspect));
     else
       return {config::exit_ok};
   }
@@ -204,8 +230,12 @@ int run(config::parsed parsed, int argc, const char* const* argv) {
   log::start(log_options);
   for (const auto& warning : parsed.warnings)
     log::warn("node", "configuration", {{"warning", warning}});
-  if (auto f = make_folders(o); !f.ok()) {
-    log::error("node", "start_failed", {{"reason", f.message}});
+  data_lock lock;
+  auto ready = make_folders(o);
+  if (ready.ok())
+    ready = lock.take(o.data_root);
+  if (!ready.ok()) {
+    log::error("node", "start_failed", {{"reason", ready.message}});
     log::stop();
     return config::exit_runtime;
   }

@@ -125,7 +125,7 @@ bool mount_given(const ProcessLaunch& launch, const std::string& folder, const s
   for (const auto& m : launch.mounts()) {
     const auto target = root + m.target();
     if (m.type() == MOUNT_TYPE_TMPFS) {
-      char mode[16];
+      char mode[32];
       std::snprintf(mode, sizeof mode, "mode=%o", m.tmpfs_mode() == 0 ? 01777u : m.tmpfs_mode());
       const auto options = std::string{mode} + (m.tmpfs_bytes() > 0 ? ",size=" + std::to_string(m.tmpfs_bytes()) : "");
       if (!make_mount_point(target, true, error))

@@ -212,8 +212,9 @@ class Lifecycle(Scenario):
         self.assertEqual(code, 1, err)
 
     def test_210_a_second_daemon_on_the_same_data_is_refused(self):
-        other = Node(self.host, "docker", self.proxy.path, host=f"unix://{self.host.dir}/other.sock", pidfile=f"{self.host.dir}/other.pid",
+        other = Node(self.host, "docker", self.proxy.path, pidfile=f"{self.host.dir}/other.pid",
                      **{"control-socket": f"{self.host.dir}/other-control.sock", "listen-addr": "127.0.0.1:23777"})
+        other.flags["host"] = f"unix://{self.host.dir}/other.sock"
         done = subprocess.run(["nsenter", f"--net=/run/netns/{self.host.name}", *other.command()], capture_output=True, timeout=30)
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn(b"node", done.stderr)
