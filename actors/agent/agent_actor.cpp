@@ -237,8 +237,14 @@ void assign(self_ptr self, const Assignments& message) {
 }
 
 // A TASK actor that ended by itself is done; one that died is made anew from what the driver finds.
-void task_down(self_ptr self, const caf::down_msg& down) {
+void child_down(self_ptr self, const caf::down_msg& down) {
   auto& st = self->state;
+  if (st.driver && down.source == st.driver.address()) {
+    log::error(self->label(), "driver_ended", {{"reason", self->system().render(down.reason)}});
+    if (st.leaving)
+      st.leaving->deliver(to_error({errc::unavailable, "the driver has ended"}));
+    return self->quit(to_error({errc::unavailable, "the driver has ended"})); // our supervisor knows the new one
+  }
   const auto it = st.by_address.find(down.source);
   if (it == st.by_address.end())
     return;
@@ -468,7 +474,7 @@ agent_actor::behavior_type node_agent(self_ptr self, agent_options opts, driver_
     node_facts{st.opts.node_id, st.description.hostname(), platform.architecture(), platform.os(), st.opts.cluster_id});
   st.session = std::make_unique<session::core>(st.opts.session, st.opts.seed);
   self->set_label(st.opts.inline_tasks ? "agent/" + st.opts.node_id : "agent");
-  self->set_down_handler([self](caf::down_msg& down) { task_down(self, down); });
+  self->set_down_handler([self](caf::down_msg& down) { child_down(self, down); });
   if (st.opts.inline_tasks) {
     st.rows = std::make_unique<inline_tasks>(*st.opts.inline_tasks, st.opts.retries, st.opts.seed);
     st.health.set_healthy(true);
@@ -477,6 +483,7 @@ agent_actor::behavior_type node_agent(self_ptr self, agent_options opts, driver_
     handle(self, session::described{});
   } else {
     restore(self);
+    self->monitor(st.driver);
     self->send(st.driver, subscribe_atom_v, driver_listener{agent_actor{self}});
     ask_fingerprint(self);
   }

@@ -1,21 +1,13 @@
 // Builds this host's worker, see agent_sup.hpp.
 #include "actors/agent/agent_sup.hpp"
 
-#include <filesystem>
-
 #include "actors/agent/journal_actor.hpp"
+#include "runtime/ids.hpp"
 
 namespace swarm::agent {
-namespace {
-
-std::string journal_path(const std::string& data_directory) {
-  return data_directory + "/agent/journal";
-}
-
-} // namespace
-
-agent_options worker_options(caf::actor_system& system, agent_options base, const std::string& data_directory, bool detached_journal) {
-  base.spawn_task = [&system](task_start start, const driver_actor& driver, const agent_actor& agent) {
+agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, agent_options base, const std::string& directory,
+                        bool detached_journal) {
+  base.spawn_task = [&system](task_start start, const driver_actor& to, const agent_actor& agent) {
     task_options opts;
     opts.task_id = std::move(start.task_id);
     opts.desired = start.desired;
@@ -23,24 +15,29 @@ agent_options worker_options(caf::actor_system& system, agent_options base, cons
     opts.what = std::move(start.what);
     opts.driver_healthy = start.driver_healthy;
     opts.seed = start.seed;
-    return system.spawn(task_walker, std::move(opts), driver, status_keeper{agent});
+    return system.spawn(task_walker, std::move(opts), to, status_keeper{agent});
   };
-  if (data_directory.empty())
-    return base;
-  const auto path = journal_path(data_directory);
-  auto writer = detached_journal ? system.spawn<caf::detached>(journal_file, path) : system.spawn(journal_file, path);
-  // The writer lives as long as someone holds these: it ends with the agent.
-  journal_port port;
-  port.content = read_journal(path);
-  port.append = [writer](std::string bytes) { caf::anon_send(writer, append_atom::value, std::move(bytes)); };
-  port.replace = [writer](std::string bytes) { caf::anon_send(writer, replace_atom::value, std::move(bytes)); };
-  base.journal = std::move(port);
-  return base;
+  if (!directory.empty()) {
+    const auto path = directory + "/journal";
+    auto writer = detached_journal ? system.spawn<caf::detached>(journal_file, path) : system.spawn(journal_file, path);
+    // The writer lives as long as someone holds these: it ends with the agent.
+    journal_port port;
+    port.content = read_journal(path);
+    port.append = [writer](std::string bytes) { caf::anon_send(writer, append_atom::value, std::move(bytes)); };
+    port.replace = [writer](std::string bytes) { caf::anon_send(writer, replace_atom::value, std::move(bytes)); };
+    base.journal = std::move(port);
+  }
+  return system.spawn(node_agent, std::move(base), driver);
 }
 
-void forget_worker(const std::string& data_directory) {
-  std::error_code ignored;
-  std::filesystem::remove_all(std::filesystem::path{journal_path(data_directory)}.parent_path(), ignored);
+agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, const std::string& cluster_id,
+                        const std::string& node_id, const std::string& addr, const std::string& directory) {
+  agent_options base;
+  base.cluster_id = cluster_id;
+  base.node_id = node_id;
+  base.addr = addr;
+  base.seed = id_hash{}(id128::parse(node_id)) ^ actor_registry::monotonic_ns();
+  return spawn_agent(system, driver, std::move(base), directory);
 }
 
 } // namespace swarm::agent

@@ -8,12 +8,14 @@
 
 namespace swarm::agent {
 
-/// The options of a worker with a driver of its own: tasks are actors, and `data_directory`/agent/journal is read and
-/// kept ("" = no journal). `detached_journal` is false under the test coordinator only. Blocks while it reads the file.
-[[nodiscard]] agent_options worker_options(caf::actor_system& system, agent_options base, const std::string& data_directory,
-                                           bool detached_journal = true);
+/// This host's worker with a driver of its own: tasks are actors, and `directory`/journal is read and kept ("" = no
+/// journal). Of `base` the ids, the address and the seed must be set. `detached_journal` is false under the test
+/// coordinator only. Blocks while it reads the file. The agent ends when its driver does: make both anew.
+agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, agent_options base, const std::string& directory,
+                        bool detached_journal = true);
 
-/// Deletes what worker_options() keeps: the node has left its swarm.
-void forget_worker(const std::string& data_directory);
+/// The same as the node's root calls it: `addr` is what the manager is told.
+agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, const std::string& cluster_id,
+                        const std::string& node_id, const std::string& addr, const std::string& directory);
 
 } // namespace swarm::agent

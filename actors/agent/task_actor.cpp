@@ -82,6 +82,8 @@ task_actor::behavior_type task_walker(self_ptr self, task_options opts, driver_a
   st.opts = std::move(opts);
   st.driver = std::move(driver);
   st.agent = std::move(agent);
+  self->monitor(st.agent); // its successor adopts the container with a new TASK
+  self->set_down_handler([self](caf::down_msg&) { self->quit(); });
   st.rng = std::make_unique<random_source>(st.opts.seed);
   st.decisions = std::make_unique<task::core>(st.opts.retries, st.rng.get());
   self->set_label("task/" + st.opts.task_id.substr(0, 12));

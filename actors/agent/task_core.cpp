@@ -147,6 +147,8 @@ void core::issue(verb v) {
   asked_ = v;
   request_ = next_request_++;
   touched_ = true; // from now on there may be something
+  if (v == verb::prepare)
+    stopped_ = false;
   out_.push_back(ask{request_, v});
 }
 
