@@ -23,7 +23,7 @@ void flush(self_ptr self) {
     self->tap().effect((frame->complete() ? "complete tasks=" : "incremental tasks=") + std::to_string(frame->tasks_size()) +
                        " removed=" + std::to_string(frame->removed_task_ids_size()) +
                        " sequence=" + std::to_string(frame->sequence()));
-    self->send(st.inbox, std::move(*frame));
+    caf::anon_send(st.inbox, std::move(*frame));
   }
 }
 

@@ -17,7 +17,7 @@ timestamp time_of(self_ptr self) {
 
 // -- SERVICE actors ---------------------------------------------------------------------------------------------------------
 
-void send_to(self_ptr self, const caf::actor& to, const caf::message& message) { self->send(to, message); }
+void send_to(const caf::actor& to, const caf::message& message) { caf::anon_send(to, message); }
 
 const caf::message& base(self_ptr self) {
   auto& st = self->state;
@@ -31,7 +31,7 @@ void spawn_service(self_ptr self, const service_id& id) {
   auto service = st.opts.spawn_service(self, id, st.seeds());
   self->monitor(service);
   auto handle = caf::actor_cast<caf::actor>(service);
-  send_to(self, handle, base(self));
+  send_to(handle, base(self));
   st.services[id] = std::move(handle);
 }
 
@@ -41,20 +41,20 @@ void deliver(self_ptr self, routing plan, const caf::message& whole) {
     spawn_service(self, id);
   if (plan.whole_to) {
     ++st.forwarded_whole;
-    send_to(self, st.services[*plan.whole_to], whole);
+    send_to(st.services[*plan.whole_to], whole);
     return;
   }
   const bool some = plan.common.nodes_size() + plan.common.networks_size() + plan.common.clusters_size() > 0;
   const auto common = plan.whole_to_all ? whole : some ? caf::make_message(std::move(plan.common)) : caf::message{};
   for (auto& [id, part] : plan.parts) {
     ++st.split;
-    send_to(self, st.services[id], caf::make_message(std::move(part)));
+    send_to(st.services[id], caf::make_message(std::move(part)));
   }
   if (common.empty())
     return;
   for (const auto& [id, handle] : st.services)
     if (!plan.parts.contains(id))
-      send_to(self, handle, common);
+      send_to(handle, common);
 }
 
 void service_down(self_ptr self, const caf::down_msg& down) {
@@ -63,7 +63,7 @@ void service_down(self_ptr self, const caf::down_msg& down) {
                                [&](const auto& entry) { return entry.second.address() == down.source; });
   if (it == st.services.end())
     return;
-  if (down.reason) {
+  if (down.reason && down.reason != caf::exit_reason::normal) {
     log::error(self->label(), "service_failed", {{"service", it->first}, {"reason", to_failure(down.reason)}});
     self->quit(down.reason);
     return;

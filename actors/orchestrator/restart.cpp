@@ -83,6 +83,7 @@ void restart_supervisor::restart(const slot_key& slot, task_row& row) {
   const bool ended = row.ended();
   const bool invalid = row.node && state_.is_invalid(row.node);
   const bool again = should_restart(slot, row);
+  const bool wait = !state_.is_stopped(row);
   state_.set_desired(slot, row, TASK_STATE_SHUTDOWN);
   if (!again)
     return;
@@ -98,7 +99,6 @@ void restart_supervisor::restart(const slot_key& slot, task_row& row) {
   }
   // Nobody asked for a pause when it is the node that went away.
   const auto delay = invalid ? duration{0} : delay_of(row, h);
-  const bool wait = !state_.is_stopped(row);
   const auto node = state_.is_global() ? row.node : node_id{};
   if (delay == duration{0} && !wait) {
     state_.create(slot, node, state_.running_target());
@@ -117,12 +117,12 @@ void restart_supervisor::delay_start(const slot_key& slot, const task_row& row, 
   state_.mark(slot);
 }
 
-bool restart_supervisor::others_stopped(const slot_key& slot, const task_row& row) {
+bool restart_supervisor::is_stopping(const slot_key& slot) {
   const auto* rows = state_.tasks.slot(slot);
-  for (auto* other = state_.tasks.newest(*rows); other != nullptr; other = state_.tasks.older(*other))
-    if (other != &row && !state_.is_stopped(*other))
-      return false;
-  return true;
+  for (auto* row = state_.tasks.newest(*rows); row != nullptr; row = state_.tasks.older(*row))
+    if (row->desired > TASK_STATE_COMPLETE && !state_.is_stopped(*row))
+      return true;
+  return false;
 }
 
 void restart_supervisor::advance(const slot_key& slot) {
@@ -135,7 +135,7 @@ void restart_supervisor::advance(const slot_key& slot) {
     const auto it = delays_.find(row->id);
     const auto now = state_.now.now;
     if (it != delays_.end() &&
-        (now < it->second.start_at || (now < it->second.wait_until && !others_stopped(slot, *row))))
+        (now < it->second.start_at || (now < it->second.wait_until && is_stopping(slot))))
       continue;
     if (it != delays_.end())
       delays_.erase(it);

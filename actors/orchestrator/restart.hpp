@@ -38,7 +38,9 @@ public:
   /// Shuts the attempt down and, if the policy says so, creates the next one.
   /// Precondition: the row is runnable. It must have ended, or its node be invalid.
   void restart(const slot_key& slot, task_row& row);
-  /// The row is wanted READY; raise it to its target after `delay`, and after the others in the slot have stopped.
+  /// Some task of the slot is to go, but has not stopped yet.
+  [[nodiscard]] bool is_stopping(const slot_key& slot);
+  /// The row is wanted READY; raise it to its target after `delay`, and when nothing in the slot is stopping any more.
   void delay_start(const slot_key& slot, const task_row& row, duration delay, bool wait_for_stop);
   /// Raises those in the slot whose time has come.
   void advance(const slot_key& slot);
@@ -62,7 +64,6 @@ private:
     instant wait_until; ///< for the predecessor
   };
   [[nodiscard]] duration delay_of(const task_row& row, const history& h) const;
-  [[nodiscard]] bool others_stopped(const slot_key& slot, const task_row& row);
   void rebuild_slot(const slot_key& slot, const slot_state& rows);
   history& history_of(const slot_key& slot, std::uint64_t spec_version);
 

@@ -110,29 +110,49 @@ updater::dirt updater::dirt_of(const slot_key& slot, const slot_state& rows) {
 void updater::begin() {
   if (is_paused())
     return;
+  const auto state = state_.service->update_status().state();
+  const bool going_on = state == UPDATE_STATE_UPDATING || state == UPDATE_STATE_ROLLBACK_STARTED;
   std::set<slot_key> known{queue_.begin(), queue_.end()};
+  std::vector<slot_key> up; // slots in which something runs come last: those that are down cost nothing
   std::size_t found = 0;
   bool outdated = false;
   for (const auto& [slot, rows] : state_.tasks.slots()) {
     if (workers_.contains(slot) || known.contains(slot))
       continue;
     const auto what = dirt_of(slot, rows);
-    if (what == dirt::none)
+    if (what == dirt::none) {
+      if (going_on && !run_)
+        resume(slot, rows);
       continue;
+    }
     outdated = outdated || what == dirt::outdated;
-    queue_.push_back(slot);
+    const auto all = state_.tasks.rows(rows);
+    if (std::any_of(all.begin(), all.end(), [](auto* r) { return r->runnable() && r->observed == TASK_STATE_RUNNING; }))
+      up.push_back(slot);
+    else
+      queue_.push_back(slot);
     ++found;
   }
+  queue_.insert(queue_.end(), up.begin(), up.end());
   if (found > 0) {
     start(outdated);
     run_->dirty_slots += found;
     run_->monitor_until.reset();
-  } else if (!run_) {
-    const auto state = state_.service->update_status().state();
-    if (state == UPDATE_STATE_UPDATING || state == UPDATE_STATE_ROLLBACK_STARTED) {
-      run_.emplace();
+  } else if (!run_ && going_on) {
+    run_.emplace();
+    if (workers_.empty())
       finish();
-    }
+  }
+}
+
+// A slot that an earlier leader was replacing: its new task is there but not up. It counts against the parallelism.
+void updater::resume(const slot_key& slot, const slot_state& rows) {
+  for (auto* row = state_.tasks.newest(rows); row != nullptr; row = state_.tasks.older(*row)) {
+    if (!row->runnable() || row->observed >= TASK_STATE_RUNNING)
+      continue;
+    workers_[slot] = {.task = row->id, .stop_others = false, .rest_until = {}};
+    updated_.emplace(row->id, std::nullopt);
+    return;
   }
 }
 
@@ -222,11 +242,18 @@ void updater::replace(const slot_key& slot) {
   }
   const auto node = state_.is_global() ? node_id{slot} : node_id{};
   const bool start_first = policy().start_first;
-  if (!start_first)
-    for (auto* row : rows)
-      state_.set_desired(slot, *row, TASK_STATE_SHUTDOWN);
+  // The one that goes on until the new one is RUNNING; an interrupted update may have left two of them.
+  const task_row* stays = nullptr;
+  for (const auto* row : rows)
+    if (start_first && row->runnable() && (stays == nullptr || row->observed > stays->observed))
+      stays = row;
+  // Judged before anything is shut down here: SCHEDULER may just now be placing what to us still waits.
   const auto all = state_.tasks.rows(*state_.tasks.slot(slot));
-  const bool at_once = start_first || std::all_of(all.begin(), all.end(), [&](auto* row) { return state_.is_stopped(*row); });
+  const bool at_once =
+    std::all_of(all.begin(), all.end(), [&](const auto* row) { return row == stays || state_.is_stopped(*row); });
+  for (auto* row : rows)
+    if (row != stays)
+      state_.set_desired(slot, *row, TASK_STATE_SHUTDOWN);
   const auto& created = state_.create(slot, node, at_once ? TASK_STATE_RUNNING : TASK_STATE_READY);
   if (!at_once)
     restarts_.delay_start(slot, created, duration{0}, true);

@@ -83,6 +83,7 @@ private:
   [[nodiscard]] dirt dirt_of(const slot_key& slot, const slot_state& rows);
   void cancel();
   void begin();
+  void resume(const slot_key& slot, const slot_state& rows);
   void start(bool by_version);
   void show_progress();
   void fill();
