@@ -16,6 +16,7 @@
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <thread>
 
 #include "actors/gateway/gateway_sup.hpp"
 #include "actors/introspect/introspect_actor.hpp"
@@ -219,6 +220,26 @@ wait_result wait_for_end(config::parsed& parsed, int argc, const char* const* ar
   }
 }
 
+// STORAGE writes what is queued before it ends.
+void stop_node(caf::actor_system& system, const node::node_root_interface& root, duration deadline) {
+  caf::anon_send(root, stop_atom_v);
+  const auto until = std::chrono::steady_clock::now() + deadline;
+  while (std::chrono::steady_clock::now() < until && !actor_registry::list(system, "storage").empty())
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+}
+
+bool end_actors(caf::actor_system& system, duration deadline) {
+  const auto alive = end_all_actors(system, std::chrono::duration_cast<std::chrono::milliseconds>(deadline));
+  for (const auto& label : alive)
+    log::warn("node", "actor_did_not_end", {{"label", label}});
+  return alive.empty();
+}
+
+void finish(int exit_code) {
+  log::info("node", "stopped", {{"exit_code", exit_code}});
+  log::stop();
+}
+
 } // namespace
 
 int run(config::parsed parsed, int argc, const char* const* argv) {
@@ -240,7 +261,6 @@ int run(config::parsed parsed, int argc, const char* const* argv) {
     return config::exit_runtime;
   }
   int exit_code = config::exit_runtime;
-  std::vector<std::string> alive;
   {
     io_threads io;
     io.start();
@@ -273,26 +293,18 @@ int run(config::parsed parsed, int argc, const char* const* argv) {
     // No new requests; then the actors; then the sockets' threads. Bounded: whoever is left is named.
     api.stop(std::min<duration>(o.shutdown_timeout / 4, seconds{2}));
     control.stop();
-    caf::anon_send(root, stop_atom_v);
-    const auto until = std::chrono::steady_clock::now() + o.shutdown_timeout / 2;
-    while (std::chrono::steady_clock::now() < until && !actor_registry::list(system, "storage").empty())
-      std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    stop_node(system, root, o.shutdown_timeout / 2);
     root = node::node_root_interface{};
     introspect = introspect_actor{};
-    alive = end_all_actors(system, std::chrono::duration_cast<std::chrono::milliseconds>(o.shutdown_timeout / 4));
-    if (!alive.empty()) {
-      for (const auto& label : alive)
-        log::warn("node", "actor_did_not_end", {{"label", label}});
-      log::info("node", "stopped", {{"exit_code", exit_code}});
-      log::stop();
+    if (!end_actors(system, o.shutdown_timeout / 4)) {
+      finish(exit_code);
       ::_exit(exit_code); // ~actor_system would wait for them for ever
     }
     if (gateway_options->engine)
       gateway_options->engine->stop();
     io.stop();
   }
-  log::info("node", "stopped", {{"exit_code", exit_code}});
-  log::stop();
+  finish(exit_code);
   return exit_code;
 }
 

@@ -28,7 +28,7 @@ TEST(log_frames, timestamp_comes_before_details_and_details_are_sorted) {
   l.set_attributes("a=1,z=2");
   std::string out;
   append_line(out, l, {true, true, false}, "n", "s", "t");
-  EXPECT_EQ(out.substr(8), "2026-11-18T10:26:40.123456789Z a=1,com.docker.swarm.node.id=n,com.docker.swarm.service.id=s,"
+  EXPECT_EQ(out.substr(8), "2026-11-18T11:06:40.123456789Z a=1,com.docker.swarm.node.id=n,com.docker.swarm.service.id=s,"
                            "com.docker.swarm.task.id=t,z=2 hello\n");
 }
 
