@@ -1,242 +1,323 @@
-// Carries out the core's batches, see raft_actor.hpp.
+// Performs what the Raft core asks for, and answers those who wait.
 #include "actors/raft/raft_actor.hpp"
 
+#include <algorithm>
+
+#include "actors/raft/render.hpp"
 #include "runtime/log.hpp"
 
 namespace swarm::raft {
 
 namespace {
 
-using self_ptr = observed_ptr<raft_member_actor, raft_state>;
+using self_ptr = observed_ptr<raft_actor, raft_state>;
 
 void handle(self_ptr self, event ev);
-void carry_out(self_ptr self);
 
-void end_broken(self_ptr self, const std::string& why) {
-  log::error(self->label(), "disk_failed", {{"reason", why}});
-  self->quit(to_error({errc::storage_failed, why}));
+instant now(self_ptr self) { return instant{std::chrono::duration_cast<duration>(now_of(self))}; }
+
+template <class Promise>
+void fail(Promise& promise, errc code, std::string text) {
+  promise.deliver(to_error({code, std::move(text)}));
 }
 
-void send_to_peers(self_ptr self, const std::vector<RaftMessage>& messages) {
-  if (self->state.peers)
-    for (const auto& message : messages)
-      self->send(self->state.peers, message);
-}
+// -- ends ---------------------------------------------------------------------------------------------------------------
 
-// -- disk -----------------------------------------------------------------------------------------------------------------
-
-void write_done(self_ptr self, std::uint64_t sequence) {
+/// Nobody may wait for an actor that is gone.
+void fail_everyone(self_ptr self, const std::string& why) {
   auto& st = self->state;
-  st.persisted_sequence = sequence;
-  for (auto it = st.after_persist.begin(); it != st.after_persist.end() && it->first <= sequence; it = st.after_persist.erase(it))
-    send_to_peers(self, it->second);
-  handle(self, persisted{sequence});
+  for (auto& [tag, waiting] : st.proposed)
+    fail(waiting.promise, errc::unavailable, why);
+  for (auto& [index, waiting] : st.in_log)
+    fail(waiting.promise, errc::commit_unknown, why + " while the change was under way; read back before repeating it");
+  for (auto& [tag, promise] : st.reads)
+    fail(promise, errc::unavailable, why);
+  for (auto& [tag, promise] : st.transfers)
+    fail(promise, errc::unavailable, why);
+  st.proposed.clear();
+  st.in_log.clear();
+  st.reads.clear();
+  st.transfers.clear();
+  st.gathered.clear();
 }
 
-void start_write(self_ptr self, ready& work) {
+void end(self_ptr self, failure why) {
+  if (self->state.ending)
+    return;
+  self->state.ending = true;
+  log::error(self->label(), "ended", {{"error", why}});
+  fail_everyone(self, why.message);
+  self->quit(to_error(why));
+}
+
+// -- proposals -----------------------------------------------------------------------------------------------------------
+
+/// What an operator adds; refused while the database is nearly full. Removals and what the cluster itself must write
+/// go on, since they are how space returns.
+bool adds_objects(const Command& command) {
+  return std::any_of(command.actions().begin(), command.actions().end(), [](const StoreAction& action) {
+    return action.has_put_service() || action.has_put_secret() || action.has_put_config() || action.has_put_network();
+  });
+}
+
+/// STORAGE groups what is queued into one transaction; beyond a few appends in flight we group, too.
+void propose_gathered(self_ptr self) {
+  auto& st = self->state;
+  if (st.gathered.empty() || st.appends_in_flight >= st.opts.max_appends_in_flight)
+    return;
+  propose batch{std::move(st.gathered)};
+  st.gathered.clear();
+  handle(self, std::move(batch));
+}
+
+caf::result<CommandResult> on_command(self_ptr self, const Command& command) {
+  auto& st = self->state;
+  ++st.commands;
+  if (st.proposed.size() + st.in_log.size() >= st.opts.max_pending) {
+    ++st.refused;
+    return to_error({errc::resource_exhausted, std::to_string(st.opts.max_pending) + " changes wait to be committed; try again"});
+  }
+  if (st.pressure && adds_objects(command)) {
+    ++st.refused;
+    return to_error({errc::resource_exhausted, "the manager's database is nearly full: remove objects that are not needed"});
+  }
+  const auto tag = ++st.last_tag;
+  auto promise = self->make_response_promise<CommandResult>();
+  st.proposed[tag] = {promise, 0};
+  st.gathered.push_back({tag, command.SerializeAsString()});
+  propose_gathered(self);
+  return promise;
+}
+
+/// Of entries that are not committed nobody knows what becomes of them; of committed ones we shall hear.
+void lose_leadership(self_ptr self) {
+  auto& st = self->state;
+  const auto from = st.in_log.upper_bound(st.core->commit_index());
+  for (auto it = from; it != st.in_log.end(); ++it) {
+    ++st.unknown;
+    fail(it->second.promise, errc::commit_unknown, "leadership was lost before the change was committed; read back before repeating it");
+  }
+  st.in_log.erase(from, st.in_log.end());
+}
+
+void note_leadership(self_ptr self, const LeadershipChanged& change) {
+  auto& st = self->state;
+  const auto term = change.role() == RAFT_ROLE_LEADER ? change.term() : 0;
+  if (st.leading_term != 0 && st.leading_term != term)
+    lose_leadership(self);
+  st.leading_term = term;
+  log::info(self->label(), "role", {{"role", render(change.role())}, {"term", change.term()}, {"leader", change.leader_raft_id()}});
+  if (st.listener)
+    self->send(st.listener, change);
+}
+
+// -- effects -------------------------------------------------------------------------------------------------------------
+
+void send_to_peers(self_ptr self, std::vector<RaftMessage>& messages) {
+  if (self->state.peers)
+    for (auto& message : messages)
+      self->send(self->state.peers, std::move(message));
+}
+
+void release_held(self_ptr self) {
+  auto& st = self->state;
+  while (!st.held.empty() && st.held.front().release_after <= st.persisted_sequence) {
+    send_to_peers(self, st.held.front().messages);
+    st.held.pop_front();
+  }
+}
+
+void on_appended(self_ptr self, std::uint64_t sequence, const Appended& done) {
+  auto& st = self->state;
+  --st.appends_in_flight;
+  if (done.pressure() != st.pressure)
+    log::warn(self->label(), done.pressure() ? "database_nearly_full" : "database_has_room");
+  st.pressure = done.pressure();
+  st.persisted_sequence = sequence;
+  release_held(self);
+  handle(self, persisted{sequence});
+  propose_gathered(self);
+}
+
+void write(self_ptr self, ready& work) {
+  auto& st = self->state;
   Append append;
+  append.mutable_entries()->Reserve(static_cast<int>(work.entries.size()));
   for (const auto& entry : work.entries)
     *append.add_entries() = *entry;
   if (work.hard_state)
     *append.mutable_hard_state() = *work.hard_state;
   append.set_truncate_before(work.truncate_before);
-  self->request(self->state.storage, self->state.opts.storage_deadline, std::move(append))
-    .then([self, sequence = work.sequence](const Appended&) { write_done(self, sequence); },
-          [self](const caf::error& err) { end_broken(self, to_failure(err).message); });
+  ++st.appends;
+  ++st.appends_in_flight;
+  self->request(st.storage, st.opts.storage_deadline, std::move(append))
+    .then([self, sequence = work.sequence](const Appended& done) { on_appended(self, sequence, done); },
+          [self](const caf::error& err) { end(self, {errc::storage_failed, "the log cannot be written: " + to_failure(err).message}); });
 }
 
-void release_after(self_ptr self, std::uint64_t sequence, std::vector<RaftMessage> messages) {
-  if (messages.empty())
-    return;
-  if (sequence <= self->state.persisted_sequence)
-    return send_to_peers(self, messages);
-  auto& waiting = self->state.after_persist[sequence];
-  waiting.insert(waiting.end(), std::make_move_iterator(messages.begin()), std::make_move_iterator(messages.end()));
-}
-
-// -- state machine --------------------------------------------------------------------------------------------------------
-
-void answer_reads(self_ptr self) {
-  auto& waiting = self->state.unapplied_reads;
-  while (!waiting.empty() && waiting.begin()->first <= self->state.core->last_applied()) {
-    ReadIndexReached reached;
-    reached.set_read_index(waiting.begin()->first);
-    waiting.begin()->second.deliver(reached);
-    waiting.erase(waiting.begin());
-  }
-}
-
-void entries_applied(self_ptr self, const std::vector<log_index>& commands, const EntriesApplied& done) {
+void answer_applied(self_ptr self, const std::vector<entry_ptr>& entries, EntriesApplied& done) {
   auto& st = self->state;
-  for (std::size_t i = 0; i < commands.size() && static_cast<int>(i) < done.results_size(); ++i) {
-    const auto it = st.in_log.find(commands[i]);
+  int result = 0;
+  for (const auto& entry : entries) {
+    if (entry->type() != ENTRY_TYPE_COMMAND)
+      continue;
+    auto* const outcome = result < done.results_size() ? done.mutable_results(result) : nullptr;
+    ++result;
+    const auto it = st.in_log.find(entry->log_index());
     if (it == st.in_log.end())
-      continue; // another leader's, or its proposer has been told commit_unknown
-    it->second.deliver(done.results(static_cast<int>(i)));
+      continue;
+    if (it->second.term != entry->term())
+      fail(it->second.promise, errc::not_leader, "leadership was lost and the change was not made");
+    else if (outcome == nullptr)
+      fail(it->second.promise, errc::commit_unknown, "the store gave no result");
+    else
+      it->second.promise.deliver(std::move(*outcome));
     st.in_log.erase(it);
   }
-  handle(self, applied{done.applied_index()});
-  answer_reads(self);
 }
 
-void hand_to_store(self_ptr self, const std::vector<entry_ptr>& committed) {
-  if (committed.empty())
-    return;
+void apply(self_ptr self, std::vector<entry_ptr> entries) {
+  auto& st = self->state;
   ApplyEntries request;
-  std::vector<log_index> commands;
-  for (const auto& entry : committed) {
+  request.mutable_entries()->Reserve(static_cast<int>(entries.size()));
+  for (const auto& entry : entries)
     *request.add_entries() = *entry;
-    if (entry->type() == ENTRY_TYPE_COMMAND)
-      commands.push_back(entry->log_index());
-  }
-  self->request(self->state.store, self->state.opts.store_deadline, std::move(request))
-    .then([self, commands = std::move(commands)](const EntriesApplied& done) { entries_applied(self, commands, done); },
-          [self](const caf::error& err) {
-            // What STORE did is unknown; only a fresh start from disk is safe.
-            log::error(self->label(), "store_failed", {{"reason", to_failure(err).message}});
-            self->quit(err);
-          });
+  self->request(st.store, st.opts.apply_deadline, std::move(request))
+    .then(
+      [self, entries = std::move(entries)](EntriesApplied& done) {
+        answer_applied(self, entries, done);
+        handle(self, applied{entries.back()->log_index()});
+      },
+      [self](const caf::error& err) { end(self, {errc::internal, "the store does not apply: " + to_failure(err).message}); });
 }
 
-// -- answers --------------------------------------------------------------------------------------------------------------
-
-void finish(self_ptr self, const outcome& done) {
+void finish(self_ptr self, const outcome& what) {
   auto& st = self->state;
-  switch (done.kind) {
-    case outcome::of::proposal:
-      if (auto node = st.proposed.extract(done.tag)) {
-        if (done.error.ok())
-          st.in_log.emplace(done.index, std::move(node.mapped()));
-        else
-          node.mapped().deliver(to_error(done.error));
+  switch (what.kind) {
+    case outcome::of::proposal: {
+      auto node = st.proposed.extract(what.tag);
+      if (node.empty())
+        return;
+      if (what.error.ok()) {
+        node.mapped().term = what.term;
+        st.in_log.insert_or_assign(what.index, std::move(node.mapped()));
+      } else {
+        ++st.refused;
+        node.mapped().promise.deliver(to_error(what.error));
       }
       return;
-    case outcome::of::read:
-      if (auto node = st.reads.extract(done.tag)) {
-        if (done.error.ok())
-          st.unapplied_reads.emplace(done.index, std::move(node.mapped()));
-        else
-          node.mapped().deliver(to_error(done.error));
-      }
+    }
+    case outcome::of::read: {
+      auto node = st.reads.extract(what.tag);
+      if (node.empty())
+        return;
+      ReadIndexReached reached;
+      reached.set_read_index(what.index);
+      if (what.error.ok())
+        node.mapped().deliver(std::move(reached));
+      else
+        node.mapped().deliver(to_error(what.error));
       return;
-    case outcome::of::transfer:
-      if (auto node = st.transfers.extract(done.tag)) {
-        LeadershipTransferred reply;
-        reply.set_done(done.error.ok());
-        reply.set_message(done.error.message);
-        node.mapped().deliver(reply);
+    }
+    case outcome::of::transfer: {
+      auto node = st.transfers.extract(what.tag);
+      if (node.empty())
+        return;
+      if (what.error.code == errc::not_leader) {
+        node.mapped().deliver(to_error(what.error));
+        return;
       }
+      LeadershipTransferred answer;
+      answer.set_done(what.error.ok());
+      answer.set_message(what.error.message);
+      node.mapped().deliver(std::move(answer));
       return;
-    case outcome::of::change: return; // membership changes are asked for by links, which a group of one has none of
+    }
+    case outcome::of::change:
+      return; // nobody proposes membership changes through this actor yet: learners are promoted by the core
   }
 }
 
-// Entries of a deposed leader may or may not come to be committed: whoever waits must read back.
-void lose_office(self_ptr self) {
-  for (auto& [index, promise] : self->state.in_log)
-    promise.deliver(to_error({errc::commit_unknown, "raft: failed to process the request: node lost leader status"}));
-  self->state.in_log.clear();
+void note_in_tap(self_ptr self, const ready& work) {
+  if (work.sequence != 0)
+    self->tap().effect("write #" + std::to_string(work.sequence) + " entries=" + std::to_string(work.entries.size()));
+  if (!work.committed.empty())
+    self->tap().effect("apply " + std::to_string(work.committed.front()->log_index()) + ".."
+                       + std::to_string(work.committed.back()->log_index()));
+  if (work.leadership)
+    self->tap().effect(render(work.leadership->role()) + " term=" + std::to_string(work.leadership->term()));
+  if (work.membership)
+    self->tap().effect(render(self->state.core->config()));
 }
 
-void note_leadership(self_ptr self, const LeadershipChanged& change) {
+void perform(self_ptr self, ready work) {
   auto& st = self->state;
-  const bool leads = change.role() == RAFT_ROLE_LEADER;
-  if (st.led && !leads)
-    lose_office(self);
-  st.led = leads;
-  self->tap().effect(RaftRole_Name(change.role()) + " term " + std::to_string(change.term()));
-  log::info(self->label(), "role", {{"role", RaftRole_Name(change.role())}, {"term", change.term()}});
-  if (st.listener)
-    self->send(st.listener, change);
-}
-
-// A group that has other members gets snapshots through links; without links there is nobody to read or store one for.
-void refuse_snapshots(self_ptr self, const ready& work) {
-  for (const auto& read : work.snapshot_reads)
-    self->state.core->step(snapshot_read_failed{read.peer});
-  for (const auto& write : work.snapshot_writes)
-    self->state.core->step(snapshot_chunk_stored{write.snapshot_id, write.chunk, false});
-}
-
-// The order is the core's contract, see raft::ready.
-void carry_out(self_ptr self) {
-  for (;;) {
-    auto work = self->state.core->take_ready();
-    self->state.core->check_invariants();
-    if (work.empty())
-      return;
-    if (work.sequence != 0)
-      start_write(self, work);
-    send_to_peers(self, work.messages_now);
-    release_after(self, work.release_after, std::move(work.messages_after_persist));
-    for (const auto& done : work.outcomes)
-      finish(self, done);
-    hand_to_store(self, work.committed);
-    if (work.leadership)
-      note_leadership(self, *work.leadership);
-    refuse_snapshots(self, work);
-    answer_reads(self);
-    if (work.disk_stalled)
-      return end_broken(self, "the disk has not answered for too long");
-    if (work.removed)
-      return self->quit(to_error({errc::permission_denied, "this manager was removed from the group"}));
+  note_in_tap(self, work);
+  if (work.sequence != 0)
+    write(self, work);
+  send_to_peers(self, work.messages_now);
+  for (const auto& what : work.outcomes)
+    finish(self, what);
+  if (work.leadership)
+    note_leadership(self, *work.leadership);
+  if (!work.messages_after_persist.empty()) {
+    st.held.push_back({work.release_after, std::move(work.messages_after_persist)});
+    release_held(self);
   }
+  if (!work.committed.empty())
+    apply(self, std::move(work.committed));
+  if (work.disk_stalled)
+    return end(self, {errc::storage_failed, "the disk has not answered for too long"});
+  if (work.removed)
+    return end(self, {errc::failed_precondition, "this manager was removed from the cluster"});
+  // STORAGE and STORE speak no snapshots yet: the sender is told to try later, and so is the receiver.
+  for (const auto& wanted : work.snapshot_reads)
+    handle(self, snapshot_read_failed{wanted.peer});
+  for (const auto& chunk : work.snapshot_writes)
+    handle(self, snapshot_chunk_stored{chunk.snapshot_id, chunk.chunk, false});
 }
 
 // The only door to the core.
 void handle(self_ptr self, event ev) {
-  self->state.core->step(std::move(ev));
-  carry_out(self);
-}
-
-caf::result<CommandResult> gather(self_ptr self, const Command& command) {
   auto& st = self->state;
-  if (st.gathered.size() + st.proposed.size() + st.in_log.size() >= st.opts.pending_max)
-    return to_error({errc::resource_exhausted, "too many changes are waiting (" + std::to_string(st.opts.pending_max) + "): try again"});
-  auto promise = self->make_response_promise<CommandResult>();
-  st.gathered.push_back({command.SerializeAsString(), promise});
-  // Everything that is in the mailbox now goes into one batch.
-  if (!st.flush_due) {
-    st.flush_due = true;
-    self->send(self, flush_atom_v);
-  }
-  return promise;
-}
-
-void flush(self_ptr self) {
-  auto& st = self->state;
-  st.flush_due = false;
-  propose batch;
-  for (auto& waiting : st.gathered) {
-    const auto tag = st.next_tag++;
-    st.proposed.emplace(tag, std::move(waiting.promise));
-    batch.batch.push_back({tag, std::move(waiting.data)});
-  }
-  st.gathered.clear();
-  handle(self, std::move(batch));
+  if (st.ending)
+    return;
+  st.core->step(std::move(ev));
+  perform(self, st.core->take_ready());
 }
 
 void on_tick(self_ptr self) {
   auto& st = self->state;
-  const auto now = now_of(self);
-  const auto election = st.opts.tick * st.opts.core.election_ticks;
-  // Stopped, swapped out or starved: what we believe about the others is stale.
-  if (st.last_tick.count() != 0 && now - st.last_tick > election / 2)
-    handle(self, was_paused{});
-  st.last_tick = now;
-  handle(self, tick{});
   self->delayed_send(self, st.opts.tick, tick_atom_v);
+  const auto at = now(self);
+  if (at - st.last_tick > st.opts.tick * st.opts.core.election_ticks / 2)
+    handle(self, was_paused{});
+  st.last_tick = at;
+  handle(self, tick{});
 }
 
-ActorStatus describe(self_ptr self, const ReadStatus& request) {
+ActorStatus status_of(self_ptr self, const ReadStatus& request) {
+  auto& st = self->state;
   auto status = self->base_status(request);
-  const auto& core = *self->state.core;
   auto& facts = *status.mutable_facts();
-  facts["role"] = RaftRole_Name(core.role()).substr(sizeof("RAFT_ROLE_") - 1);
+  const auto& core = *st.core;
+  facts["role"] = render(core.role());
   facts["term"] = std::to_string(core.term());
+  facts["leader"] = std::to_string(core.leader_id());
+  facts["raft_id"] = std::to_string(core.id());
   facts["commit_index"] = std::to_string(core.commit_index());
   facts["last_applied"] = std::to_string(core.last_applied());
-  facts["pending"] = std::to_string(self->state.proposed.size() + self->state.in_log.size());
+  facts["last_log_index"] = std::to_string(core.log().last_index());
+  facts["log_bytes"] = std::to_string(core.log().bytes());
+  facts["config"] = render(core.config());
+  facts["pending_commands"] = std::to_string(st.proposed.size() + st.in_log.size());
+  facts["appends_in_flight"] = std::to_string(st.appends_in_flight);
+  facts["commands"] = std::to_string(st.commands);
+  facts["refused"] = std::to_string(st.refused);
+  facts["unknown"] = std::to_string(st.unknown);
+  facts["appends"] = std::to_string(st.appends);
+  facts["pressure"] = st.pressure ? "yes" : "no";
+  facts["apply_stalled"] = core.apply_stalled() ? "yes" : "no";
   if (request.full())
     status.set_state(core.dump());
   return status;
@@ -244,39 +325,42 @@ ActorStatus describe(self_ptr self, const ReadStatus& request) {
 
 } // namespace
 
-raft_member_actor::behavior_type raft_member(self_ptr self, raft_actor_options opts, restored_state start,
-                                             storage_actor storage, store_actor store, leadership_listener listener,
-                                             raft_peers peers) {
+raft_actor::behavior_type raft_member(self_ptr self, raft_actor_options opts, restored_state disk, storage_actor storage,
+                                      store_actor store, leadership_listener listener, raft_peers peers) {
   auto& st = self->state;
   st.opts = std::move(opts);
-  st.core = std::make_unique<raft::core>(st.opts.core, start);
   st.storage = std::move(storage);
   st.store = std::move(store);
   st.listener = std::move(listener);
   st.peers = std::move(peers);
-  self->send(self, tick_atom_v);
+  st.core.emplace(st.opts.core, disk);
+  self->set_exit_handler([self](const caf::exit_msg& exit) {
+    self->state.ending = true;
+    fail_everyone(self, "this manager is stopping");
+    self->quit(exit.reason);
+  });
+  st.last_tick = now(self);
+  self->delayed_send(self, st.opts.tick, tick_atom_v);
+  perform(self, st.core->take_ready());
   return {
-    [self](const Command& command) { return gather(self, command); },
+    [self](const Command& command) { return on_command(self, command); },
     [self](const ReadIndex&) -> caf::result<ReadIndexReached> {
-      auto& s = self->state;
+      const auto tag = ++self->state.last_tag;
       auto promise = self->make_response_promise<ReadIndexReached>();
-      const auto tag = s.next_tag++;
-      s.reads.emplace(tag, promise);
-      handle(self, raft::read{tag});
+      self->state.reads[tag] = promise;
+      handle(self, read{tag});
       return promise;
     },
     [self](const RaftMessage& message) { handle(self, received{message}); },
     [self](const TransferLeadership& request) -> caf::result<LeadershipTransferred> {
-      auto& s = self->state;
+      const auto tag = ++self->state.last_tag;
       auto promise = self->make_response_promise<LeadershipTransferred>();
-      const auto tag = s.next_tag++;
-      s.transfers.emplace(tag, promise);
-      handle(self, raft::transfer{tag, request.to_raft_id()});
+      self->state.transfers[tag] = promise;
+      handle(self, transfer{tag, request.to_raft_id()});
       return promise;
     },
     [self](tick_atom) { on_tick(self); },
-    [self](const ReadStatus& request) { return describe(self, request); },
-    [self](flush_atom) { flush(self); },
+    [self](const ReadStatus& request) { return status_of(self, request); },
   };
 }
 

@@ -1,57 +1,70 @@
-// RAFT: the actor around the Raft core. Keeps the order between disk, network and STORE that the core's batches ask for.
+// RAFT: the actor around the Raft core. Serializes what is proposed, keeps who waits for what, moves bytes.
 #pragma once
 
+#include <deque>
 #include <map>
-#include <memory>
+#include <optional>
 #include <vector>
 
 #include "actors/raft/raft_core.hpp"
 #include "messages/interfaces.hpp"
 #include "runtime/observed.hpp"
+#include "runtime/time.hpp"
 
 namespace swarm::raft {
 
 struct raft_actor_options {
-  raft::options core;
-  std::chrono::milliseconds tick{25};
-  std::size_t pending_max = 10'000;              ///< proposals without an answer; more are refused as resource_exhausted
-  std::chrono::seconds storage_deadline{60};     ///< the core's own watchdog acts long before
-  std::chrono::seconds store_deadline{60};
+  options core;
+  duration tick = milliseconds{25};
+  std::size_t max_pending = 10'000;          ///< commands that wait for their result; more are refused
+  std::size_t max_appends_in_flight = 16;    ///< beyond this, proposals gather into one batch until STORAGE answers
+  duration storage_deadline = seconds{12};   ///< a little more than the core's own watch over the disk
+  duration apply_deadline = seconds{60};
 };
 
 struct raft_state {
   static inline const char* name = "raft";
+
+  struct waiting_command {
+    caf::typed_response_promise<CommandResult> promise;
+    term_number term = 0; ///< of the entry; 0 = not in the log yet
+  };
+  struct held_messages {
+    std::uint64_t release_after = 0;
+    std::vector<RaftMessage> messages;
+  };
+
   raft_actor_options opts;
-  std::unique_ptr<raft::core> core;
+  std::optional<raft::core> core;
   storage_actor storage;
   store_actor store;
-  leadership_listener listener;
-  raft_peers peers;
+  leadership_listener listener; ///< may be null
+  raft_peers peers;             ///< null on a single host
 
-  struct waiting_proposal {
-    std::string data;
-    caf::typed_response_promise<CommandResult> promise;
-  };
-  std::vector<waiting_proposal> gathered;        ///< arrived since the last flush
-  bool flush_due = false;
-  std::uint64_t next_tag = 1;
-  std::map<std::uint64_t, caf::typed_response_promise<CommandResult>> proposed;  ///< by tag: not in the log yet
-  std::map<log_index, caf::typed_response_promise<CommandResult>> in_log;        ///< by index: not applied yet
-  std::map<std::uint64_t, caf::typed_response_promise<ReadIndexReached>> reads;  ///< by tag
-  std::multimap<log_index, caf::typed_response_promise<ReadIndexReached>> unapplied_reads;
+  std::uint64_t last_tag = 0;
+  std::vector<proposal> gathered;                            ///< not yet given to the core
+  std::map<std::uint64_t, waiting_command> proposed;         ///< by tag: not yet in the log
+  std::map<log_index, waiting_command> in_log;               ///< answered when STORE has applied the entry
+  std::map<std::uint64_t, caf::typed_response_promise<ReadIndexReached>> reads;
   std::map<std::uint64_t, caf::typed_response_promise<LeadershipTransferred>> transfers;
-  std::map<std::uint64_t, std::vector<RaftMessage>> after_persist;               ///< by the write they wait for
+  std::deque<held_messages> held;
   std::uint64_t persisted_sequence = 0;
-  std::chrono::nanoseconds last_tick{0};
-  bool led = false;
+  std::size_t appends_in_flight = 0;
+  term_number leading_term = 0; ///< 0 = not leading
+  instant last_tick;
+  bool pressure = false;
+  bool ending = false;
+
+  std::uint64_t commands = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t unknown = 0;
+  std::uint64_t appends = 0;
 };
 
-using raft_member_actor = raft_actor::extend<caf::reacts_to<flush_atom>>;
-
-/// See the RAFT table in messages/interfaces.hpp. `peers` may be invalid: a group of one. Ends with errc::storage_failed
-/// when the disk has failed or stalled.
-raft_member_actor::behavior_type raft_member(observed_ptr<raft_member_actor, raft_state> self, raft_actor_options opts,
-                                             restored_state start, storage_actor storage, store_actor store,
-                                             leadership_listener listener, raft_peers peers);
+/// See the RAFT table in messages/interfaces.hpp. `disk` is what STORAGE found when it opened.
+/// Ends with errc::storage_failed when the disk fails or stalls, with failed_precondition when this manager was removed.
+raft_actor::behavior_type raft_member(observed_ptr<raft_actor, raft_state> self, raft_actor_options opts,
+                                      restored_state disk, storage_actor storage, store_actor store,
+                                      leadership_listener listener, raft_peers peers);
 
 } // namespace swarm::raft

@@ -162,6 +162,12 @@ void raft_world::crash(member& who) {
   who.waiting.clear();
   who.reads.clear();
   who.snapshots.clear();
+  // Often a supervisor starts it again at once; else the nemesis does, some day.
+  if (!who.retired && rng_.chance(50))
+    after(1 + rng_.below(200'000), [this, id = who.id, life = who.life] {
+      if (auto* const again = find(id); again->life == life && !again->core && !again->retired)
+        start(*again);
+    });
 }
 
 void raft_world::tick(member& who) {
