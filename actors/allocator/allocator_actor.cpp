@@ -67,6 +67,7 @@ allocator_actor::behavior_type port_allocator(self_ptr self, allocator_options o
       auto status = self->base_status(request);
       auto& facts = *status.mutable_facts();
       facts["behind"] = std::to_string(self->state.core.behind());
+      facts["new_tasks"] = std::to_string(self->state.core.new_tasks());
       facts["proposals"] = std::to_string(self->state.proposals);
       facts["failed"] = std::to_string(self->state.failed);
       if (request.full())

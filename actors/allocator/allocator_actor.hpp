@@ -1,4 +1,4 @@
-// ALLOCATOR: asks for ports again for services that got none.
+// ALLOCATOR: ports for services that got none, and the step from NEW to PENDING.
 #pragma once
 
 #include "actors/allocator/allocator_core.hpp"
@@ -23,7 +23,7 @@ struct allocator_state {
   std::uint64_t failed = 0;
 };
 
-/// See the ALLOCATOR table in messages/interfaces.hpp. Lives only on the leader. While no service waits it has no timer.
+/// See the ALLOCATOR table in messages/interfaces.hpp. Lives only on the leader. While nothing waits it has no timer.
 allocator_actor::behavior_type port_allocator(observed_ptr<allocator_actor, allocator_state> self, allocator_options opts,
                                               raft_actor raft, store_actor store);
 

@@ -18,8 +18,17 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; 
 constexpr std::array<std::string_view, 12> known_fields{
   "Service", "Service.ID", "Service.Name", "Service.Labels", "Node", "Node.ID", "Node.Hostname",
   "Node.Platform.Architecture", "Node.Platform.OS", "Task.ID", "Task.Name", "Task.Slot"};
-constexpr std::array<std::string_view, 9> control_words{"if", "else", "end", "range", "with", "define", "block", "template",
-                                                        "break"};
+constexpr std::array<std::string_view, 15> functions{"index", "print", "printf", "println", "len", "join", "not", "and",
+                                                     "or",    "eq",    "ne",     "lt",      "le",  "gt",   "ge"};
+constexpr std::array<std::string_view, 5> unsupported_words{"define", "block", "template", "break", "continue"};
+
+template <class Words>
+bool is_among(const Words& words, std::string_view word) {
+  for (const auto each : words)
+    if (each == word)
+      return true;
+  return false;
+}
 
 bool is_known(std::string_view field) {
   if (field.starts_with("Service.Labels."))
@@ -30,22 +39,19 @@ bool is_known(std::string_view field) {
   return field == "Task" || field == "Node.Platform";
 }
 
+/// What is open around an action.
+enum class scope : char { if_, with, range };
+
 class action_parser {
 public:
-  action_parser(std::string_view whole, std::string_view action, std::size_t offset)
-      : whole_{whole}, action_{action}, offset_{offset} {}
+  action_parser(std::string_view whole, std::string_view action, std::size_t offset, std::vector<scope>& scopes)
+      : whole_{whole}, action_{action}, offset_{offset}, scopes_{scopes} {}
 
   /// Returns the complaint, or "".
   std::string run() {
     skip_space();
-    if (at_end())
-      return at("missing value for command");
-    while (problem_.empty() && !at_end()) {
-      operand();
-      skip_space();
-    }
-    if (problem_.empty() && need_value_)
-      return at("missing value for command");
+    if (!keyword())
+      pipeline();
     return problem_;
   }
 
@@ -62,36 +68,122 @@ private:
     return "template: expansion:" + std::to_string(line) + ": " + what;
   }
 
+  std::string_view peek_word() const {
+    auto end = i_;
+    while (end < action_.size() && is_word(action_[end]))
+      ++end;
+    return action_.substr(i_, end - i_);
+  }
+
+  /// True when the action is a whole statement and nothing is left to read.
+  bool keyword() {
+    const auto word = peek_word();
+    if (is_among(unsupported_words, word)) {
+      problem_ = at("{{" + std::string{word} + "}} is not supported");
+      return true;
+    }
+    if (word == "if" || word == "with" || word == "range") {
+      i_ += word.size();
+      pipeline(); // of the scope outside
+      scopes_.push_back(word == "if" ? scope::if_ : word == "with" ? scope::with : scope::range);
+      if (scopes_.size() > 64)
+        problem_ = at("nested too deeply");
+      return true;
+    }
+    if (word != "else" && word != "end")
+      return false;
+    if (scopes_.empty()) {
+      problem_ = at("unexpected {{" + std::string{word} + "}}");
+      return true;
+    }
+    i_ += word.size();
+    skip_space();
+    if (word == "end") {
+      scopes_.pop_back();
+      if (!at_end())
+        problem_ = at("unexpected " + text::quoted(action_.substr(i_)) + " in end");
+    } else if (peek_word() == "if" || peek_word() == "with") {
+      i_ += peek_word().size();
+      pipeline();
+    }
+    return true;
+  }
+
+  void pipeline() {
+    skip_space();
+    bool need_value = true;
+    std::size_t open = 0;
+    while (problem_.empty() && !at_end()) {
+      const char c = action_[i_];
+      if ((c == '|' && !need_value) || (c == ')' && !need_value && open > 0)) {
+        need_value = c == '|';
+        open -= c == ')' ? 1 : 0;
+        ++i_;
+      } else if (c == '(') {
+        need_value = true;
+        if (++open > 64)
+          problem_ = at("nested too deeply");
+        ++i_;
+      } else if (action_.substr(i_).starts_with(":=") || (c == '=' && !need_value)) {
+        need_value = true;
+        i_ += c == ':' ? 2 : 1;
+      } else if (c == ',' && !need_value) {
+        need_value = true;
+        ++i_;
+      } else {
+        operand();
+        need_value = false;
+      }
+      skip_space();
+    }
+    if (!problem_.empty())
+      return;
+    if (need_value)
+      problem_ = at("missing value for command");
+    else if (open > 0)
+      problem_ = at("unclosed left paren");
+  }
+
   void operand() {
     const char c = action_[i_];
     if (c == '.')
-      field();
+      field(i_, false);
+    else if (c == '$')
+      variable();
     else if (c == '"' || c == '`' || c == '\'')
       literal(c);
     else if (is_letter(c))
       word();
-    else if (c >= '0' && c <= '9')
-      while (!at_end() && is_word(action_[i_]))
+    else if ((c >= '0' && c <= '9') || c == '-' || c == '+')
+      for (++i_; !at_end() && (is_word(action_[i_]) || action_[i_] == '.');)
         ++i_;
-    else if (c == '|' && !need_value_)
-      ++i_, need_value_ = true;
     else
       problem_ = at("unexpected " + text::quoted(std::string_view{&c, 1}) + " in operand");
-    if (c != '|')
-      need_value_ = false;
   }
 
-  void field() {
-    const auto begin = i_;
-    ++i_;
+  void variable() {
+    const auto begin = ++i_;
+    while (!at_end() && is_word(action_[i_]))
+      ++i_;
+    if (!at_end() && action_[i_] == '.')
+      field(i_, begin != i_); // $ itself is what the template works on, wherever it stands
+  }
+
+  /// Names below the dot are known unless the dot, or a variable, is some value of the template's own.
+  void field(std::size_t begin, bool of_variable) {
+    const bool from_root = begin > 0 && action_[begin - 1] == '$';
+    i_ = begin + 1;
     while (!at_end() && (is_word(action_[i_]) || action_[i_] == '.'))
       ++i_;
     const auto name = action_.substr(begin + 1, i_ - begin - 1);
-    if (!at_end() && !is_space(action_[i_]) && action_[i_] != '|') {
+    if (!at_end() && !is_space(action_[i_]) && std::string_view{"|),"}.find(action_[i_]) == std::string_view::npos) {
       problem_ = at("bad character U+00" + hex(action_[i_]) + " " + text::quoted(action_.substr(i_, 1)));
       return;
     }
-    if (is_known(name))
+    bool moved = of_variable;
+    for (const auto s : scopes_)
+      moved = moved || (s != scope::if_ && !from_root);
+    if (name.empty() || moved || is_known(name))
       return;
     const auto last = name.substr(name.rfind('.') == std::string_view::npos ? 0 : name.rfind('.') + 1);
     problem_ = "template: expansion:1:" + std::to_string(offset_ + begin) + ": executing \"expansion\" at <."
@@ -108,16 +200,9 @@ private:
   }
 
   void word() {
-    const auto begin = i_;
-    while (!at_end() && is_word(action_[i_]))
-      ++i_;
-    const auto name = action_.substr(begin, i_ - begin);
-    for (const auto control : control_words)
-      if (name == control) {
-        problem_ = at("{{" + std::string{name} + "}} is not supported in service templates");
-        return;
-      }
-    if (name != "index")
+    const auto name = peek_word();
+    i_ += name.size();
+    if (!is_among(functions, name) && name != "true" && name != "false" && name != "nil")
       problem_ = at("function " + text::quoted(name) + " not defined");
   }
 
@@ -130,8 +215,8 @@ private:
   std::string_view whole_;
   std::string_view action_;
   std::size_t offset_;
+  std::vector<scope>& scopes_;
   std::size_t i_ = 0;
-  bool need_value_ = true;
   std::string problem_;
 };
 
@@ -157,6 +242,7 @@ std::size_t action_end(std::string_view text, std::size_t from) {
 } // namespace
 
 std::optional<std::string> check_template(std::string_view text) {
+  std::vector<scope> scopes;
   for (std::size_t i = 0; (i = text.find("{{", i)) != std::string_view::npos;) {
     auto begin = i + 2;
     if (begin + 1 < text.size() && text[begin] == '-' && is_space(text[begin + 1]))
@@ -182,11 +268,11 @@ std::optional<std::string> check_template(std::string_view text) {
     auto action = text.substr(begin, end - begin);
     if (action.size() >= 2 && action.back() == '-' && is_space(action[action.size() - 2]))
       action.remove_suffix(2);
-    if (auto problem = action_parser{text, action, begin}.run(); !problem.empty())
+    if (auto problem = action_parser{text, action, begin, scopes}.run(); !problem.empty())
       return problem;
     i = end + 2;
   }
-  return std::nullopt;
+  return scopes.empty() ? std::nullopt : std::optional<std::string>{"template: expansion:1: unexpected EOF"};
 }
 
 std::optional<std::string> check_templates(const ContainerSpec& container) {

@@ -11,7 +11,7 @@ namespace {
 using namespace test;
 
 struct allocator_core_test : testing::Test {
-  allocator::core core{{milliseconds{500}, seconds{4}, 2}};
+  allocator::core core{{milliseconds{500}, seconds{4}, 2, 3}};
   instant now{};
 
   static Service service(std::uint64_t n, bool behind, std::uint64_t spec_version = 1) {
@@ -111,7 +111,63 @@ TEST_F(allocator_core_test, a_new_leader_asks_at_once_in_commands_of_bounded_siz
   EXPECT_EQ(proposed(), 2u);
   core.settled();
   EXPECT_EQ(proposed(), 1u);
-  EXPECT_NE(core.dump().find("behind=3 in flight"), std::string::npos);
+  EXPECT_NE(core.dump().find("behind=3 new_tasks=0 in flight"), std::string::npos);
+}
+
+// -- tasks -----------------------------------------------------------------------------------------------------------------
+
+struct allocator_tasks_test : allocator_core_test {
+  void tell_tasks(std::vector<Task> tasks, ChangeKind kind = CHANGE_KIND_CREATED) {
+    EventBatch batch;
+    for (auto& t : tasks) {
+      auto& event = *batch.add_tasks();
+      event.set_kind(kind);
+      *event.mutable_task() = std::move(t);
+    }
+    core.observe(now, batch);
+  }
+  int changes() {
+    const auto command = core.propose(now, 9);
+    return command ? command->actions(0).update_tasks().changes_size() : 0;
+  }
+};
+
+TEST_F(allocator_tasks_test, new_tasks_go_on_to_pending_at_once_and_in_one_batch) {
+  tell_tasks({task(nth_id(1), 1, TASK_STATE_NEW), task(nth_id(2), 2, TASK_STATE_NEW), task(nth_id(3), 3, TASK_STATE_PENDING)});
+  const auto command = core.propose(now, 9);
+  ASSERT_TRUE(command);
+  ASSERT_EQ(command->actions(0).update_tasks().changes_size(), 2);
+  const auto& change = command->actions(0).update_tasks().changes(0);
+  EXPECT_EQ(change.task_id(), nth_id(1));
+  EXPECT_EQ(change.status().state(), TASK_STATE_PENDING);
+  EXPECT_EQ(change.status().message(), "pending task scheduling");
+  EXPECT_EQ(change.status().timestamp(), 9);
+  tell_tasks({task(nth_id(1), 1, TASK_STATE_PENDING), task(nth_id(2), 2, TASK_STATE_PENDING)}, CHANGE_KIND_UPDATED);
+  core.settled();
+  EXPECT_FALSE(core.next_due());
+}
+
+TEST_F(allocator_tasks_test, a_lost_proposal_is_repeated_after_a_growing_pause) {
+  tell_tasks({task(nth_id(1), 1, TASK_STATE_NEW)});
+  EXPECT_EQ(changes(), 1);
+  core.settled();
+  EXPECT_EQ(*core.next_due() - now, milliseconds{500});
+  now += milliseconds{500};
+  EXPECT_EQ(changes(), 1);
+  core.settled();
+  EXPECT_EQ(*core.next_due() - now, milliseconds{1000});
+}
+
+TEST_F(allocator_tasks_test, more_tasks_than_fit_go_in_several_commands_without_a_pause) {
+  std::vector<Task> tasks;
+  for (std::uint64_t i = 1; i <= 5; ++i)
+    tasks.push_back(task(nth_id(i), i, TASK_STATE_NEW));
+  tell_tasks(tasks);
+  EXPECT_EQ(changes(), 3);
+  tell_tasks({task(nth_id(1), 1, TASK_STATE_PENDING), task(nth_id(2), 2, TASK_STATE_PENDING)}, CHANGE_KIND_UPDATED);
+  tell_tasks({task(nth_id(3), 1, TASK_STATE_NEW)}, CHANGE_KIND_REMOVED);
+  core.settled();
+  EXPECT_EQ(changes(), 2);
 }
 
 } // namespace

@@ -42,7 +42,10 @@ TEST(template_check_test, templates_of_services_pass) {
   for (const auto* good :
        {"", "plain", "{{.Task.Slot}}", "a{{ .Node.Hostname }}b{{.Service.Name}}", "{{- .Task.ID -}}", "{{/* note */}}x",
         "{{index .Service.Labels \"a}}b\"}}", "{{.Service.Labels.tier}}", "{{.Node.Platform.OS}}", "}}", "{ {", "{{\"x\"}}",
-        "{{.Service.ID | index .Service.Labels}}", "{{`raw`}}"})
+        "{{.Service.ID | index .Service.Labels}}", "{{`raw`}}", "{{if .Task.ID}}x{{else}}y{{end}}",
+        "{{with .Service.Labels}}{{.anything}}{{$.Node.ID}}{{end}}", "{{range $k, $v := .Service.Labels}}{{$v}}{{end}}",
+        "{{$x := .Task.Slot}}{{if (eq $x 1)}}one{{else if gt $x 2}}more{{end}}", "{{printf \"%s-%d\" .Service.Name .Task.Slot}}",
+        "{{.}}", "{{len .Service.Name}}"})
     EXPECT_FALSE(check_template(good)) << good << ": " << *check_template(good);
 }
 
@@ -55,12 +58,22 @@ TEST(template_check_test, mistakes_are_told_as_go_tells_them) {
     {"{{/* x }}", "template: expansion:1: unclosed comment"},
     {"{{env \"A\"}}", "template: expansion:1: function \"env\" not defined"},
     {"x\n{{)}}", "template: expansion:2: unexpected \")\" in operand"},
-    {"{{if .Task.ID}}x{{end}}", "template: expansion:1: {{if}} is not supported in service templates"},
+    {"{{if .Task.ID}}x", "template: expansion:1: unexpected EOF"},
+    {"{{if}}x{{end}}", "template: expansion:1: missing value for command"},
+    {"{{end}}", "template: expansion:1: unexpected {{end}}"},
+    {"{{eq (.Task.ID}}", "template: expansion:1: unclosed left paren"},
+    {"{{template \"x\"}}", "template: expansion:1: {{template}} is not supported"},
   };
   for (const auto& [text, problem] : rows)
     EXPECT_EQ(check_template(text).value_or("accepted"), problem) << text;
   EXPECT_NE(check_template("{{.Node.Nope}}").value_or("").find("can't evaluate field Nope"), std::string::npos);
+  EXPECT_NE(check_template("{{with .Service}}{{$.Nope}}{{end}}").value_or("").find("can't evaluate field Nope"),
+            std::string::npos);
   EXPECT_TRUE(check_template("{{\"abc}}").has_value());
+  std::string deep;
+  for (int i = 0; i < 1000; ++i)
+    deep += "{{if .Task.ID}}";
+  EXPECT_EQ(check_template(deep).value_or(""), "template: expansion:1: nested too deeply");
 }
 
 TEST(names_test, given_names_are_valid_service_names) {

@@ -39,9 +39,6 @@ TEST(warnings_test, fields_without_effect_are_named_by_their_path) {
   spec.mutable_task_template()->mutable_container_spec()->mutable_privileges()->mutable_credential_spec();
   EXPECT_TRUE(only(spec).starts_with("ContainerSpec.Privileges.CredentialSpec "));
   spec = service_spec("web");
-  spec.mutable_task_template()->mutable_resources()->mutable_reservations()->add_generic_resources();
-  EXPECT_TRUE(only(spec).starts_with("TaskTemplate.Resources.Reservations.GenericResources "));
-  spec = service_spec("web");
   auto& mount = *spec.mutable_task_template()->mutable_container_spec()->add_mounts();
   mount.set_type(MOUNT_TYPE_BIND);
   mount.set_source("/a");
