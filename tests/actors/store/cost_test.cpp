@@ -96,8 +96,9 @@ TEST(store_cost_test, a_hundred_thousand_running_tasks_fit_and_apply_in_time) {
   std::printf("10,000 tasks in one command: create %.1f ms, assign %.1f ms, run %.1f ms\n", all.create_ms, all.assign_ms,
               all.run_ms);
   EXPECT_LT(counted, 300);
-  if (optimised)
+  if (optimised) {
     EXPECT_LT(heap, 350);
+  }
 
   ReadObjects request;
   request.set_kind(OBJECT_KIND_TASK);
