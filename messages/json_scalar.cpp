@@ -96,7 +96,13 @@ void append_rfc3339(std::string& out, std::int64_t wall_ns) {
     return;
   }
   using namespace std::chrono;
-  const sys_time<nanoseconds> at{nanoseconds{wall_ns}};
+  // Split by hand: chrono's floor leaves 64 bits on the first day that they hold.
+  auto whole = wall_ns / ns_per_s, fraction = wall_ns % ns_per_s;
+  if (fraction < 0) {
+    fraction += ns_per_s;
+    --whole;
+  }
+  const sys_seconds at{seconds{whole}};
   const auto day = floor<days>(at);
   const year_month_day date{day};
   const hh_mm_ss time{at - day};
@@ -111,9 +117,9 @@ void append_rfc3339(std::string& out, std::int64_t wall_ns) {
   append_digits(out, static_cast<unsigned>(time.minutes().count()), 2);
   out += ':';
   append_digits(out, static_cast<unsigned>(time.seconds().count()), 2);
-  if (const auto fraction = static_cast<unsigned>(time.subseconds().count()); fraction != 0) {
+  if (fraction != 0) {
     out += '.';
-    append_digits(out, fraction, 9);
+    append_digits(out, static_cast<unsigned>(fraction), 9);
     out.erase(out.find_last_not_of('0') + 1);
   }
   out += 'Z';

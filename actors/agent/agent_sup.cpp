@@ -1,10 +1,30 @@
 // Builds this host's worker, see agent_sup.hpp.
 #include "actors/agent/agent_sup.hpp"
 
+#include <sys/utsname.h>
+#include <unistd.h>
+
 #include "actors/agent/journal_actor.hpp"
 #include "runtime/ids.hpp"
 
 namespace swarm::agent {
+namespace {
+
+// What a manager sees of this host until its driver can say more, e.g. because the engine is not up yet.
+NodeDescription host_description() {
+  NodeDescription out;
+  utsname host{};
+  if (::uname(&host) == 0) {
+    out.set_hostname(host.nodename);
+    out.mutable_platform()->set_architecture(host.machine);
+    out.mutable_platform()->set_os("linux");
+  }
+  out.mutable_resources()->set_nano_cpus(::sysconf(_SC_NPROCESSORS_ONLN) * std::int64_t{1'000'000'000});
+  out.mutable_resources()->set_memory_bytes(::sysconf(_SC_PHYS_PAGES) * std::int64_t{::sysconf(_SC_PAGESIZE)});
+  return out;
+}
+
+} // namespace
 agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, agent_options base, const std::string& directory,
                         bool detached_journal) {
   base.spawn_task = [&system](task_start start, const driver_actor& to, const agent_actor& agent) {
@@ -36,6 +56,7 @@ agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, c
   base.cluster_id = cluster_id;
   base.node_id = node_id;
   base.addr = addr;
+  base.description = host_description();
   base.seed = id_hash{}(id128::parse(node_id)) ^ actor_registry::monotonic_ns();
   return spawn_agent(system, driver, std::move(base), directory);
 }

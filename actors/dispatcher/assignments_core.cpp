@@ -114,13 +114,15 @@ void assignments_core::apply(const EventBatch& batch) {
 }
 
 void assignments_core::apply_task(const Task& task) {
-  const auto state = task.status().state();
-  if (task.node_id() != node_id_ || state < TASK_STATE_ASSIGNED)
+  if (task.node_id() != node_id_ || task.status().state() < TASK_STATE_ASSIGNED)
     return;
   const auto [it, fresh] = tasks_.try_emplace(task_id{task.id()});
   auto& r = it->second;
+  // States only rise; a row that says otherwise is older than what is known.
+  const auto state = std::max(static_cast<TaskState>(r.observed), task.status().state());
   bool tell = fresh;
   if (fresh) {
+    r.sent = removed_.erase(it->first) > 0; // it has come back before the agent was told that it went
     r.of = versions_.try_emplace({task.service_id(), task.spec_version()}).first;
     ++r.of->second.tasks;
     r.slot = task.slot();
@@ -138,7 +140,7 @@ void assignments_core::apply_task(const Task& task) {
       r.more->job_iteration = task.job_iteration();
   }
   tell = tell || r.desired != static_cast<std::uint16_t>(task.desired_state());
-  r.observed = static_cast<std::uint16_t>(state);
+  r.observed = state;
   r.desired = static_cast<std::uint16_t>(task.desired_state());
   if (tell && !r.changed) {
     r.changed = true;

@@ -101,6 +101,39 @@ routing orchestrator_core::load(timestamp now, const StoreSnapshot& snapshot) {
   return out;
 }
 
+namespace {
+
+// Gives each concerned service its own events behind the common ones.
+void split(const EventBatch& batch, const std::set<service_id>& concerned, routing& out) {
+  for (const auto& id : concerned) {
+    auto& part = out.parts[id];
+    part = out.common;
+    part.set_log_index(batch.log_index());
+    part.set_wall(batch.wall());
+  }
+  std::string last;
+  EventBatch* to = nullptr;
+  const auto part = [&](const std::string& id) {
+    if (id != last) {
+      last = id;
+      const auto it = out.parts.find(service_id{id});
+      to = it == out.parts.end() ? nullptr : &it->second;
+    }
+    return to;
+  };
+  for (const auto& event : batch.templates())
+    if (auto* p = part(event.template_().service_id()))
+      *p->add_templates() = event;
+  for (const auto& event : batch.services())
+    if (auto* p = part(event.service().id()))
+      *p->add_services() = event;
+  for (const auto& event : batch.tasks())
+    if (auto* p = part(event.task().service_id()))
+      *p->add_tasks() = event;
+}
+
+} // namespace
+
 routing orchestrator_core::route(const EventBatch& batch) {
   routing out;
   learn(batch);
@@ -148,34 +181,9 @@ routing orchestrator_core::route(const EventBatch& batch) {
   }
   if (common)
     out.common = common_of(batch);
-  for (const auto& id : concerned) {
-    auto& part = out.parts[id];
-    part = out.common;
-    part.set_log_index(batch.log_index());
-    part.set_wall(batch.wall());
-  }
-  EventBatch* to = nullptr;
-  last.clear();
-  const auto part = [&](const std::string& id) {
-    if (id != last) {
-      last = id;
-      const auto it = out.parts.find(service_id{id});
-      to = it == out.parts.end() ? nullptr : &it->second;
-    }
-    return to;
-  };
-  for (const auto& event : batch.templates())
-    if (auto* p = part(event.template_().service_id()))
-      *p->add_templates() = event;
-  for (const auto& event : batch.services())
-    if (auto* p = part(event.service().id()))
-      *p->add_services() = event;
-  for (const auto& event : batch.tasks())
-    if (auto* p = part(event.task().service_id()))
-      *p->add_tasks() = event;
+  split(batch, concerned, out);
   return out;
 }
-
 // -- the constraint enforcer ----------------------------------------------------------------------------------------------
 
 enforcement orchestrator_core::next_enforcement(timestamp now) {

@@ -96,6 +96,7 @@ TEST(scalar, times_are_written_with_the_digits_that_are_needed) {
   EXPECT_EQ(time(1), "\"1970-01-01T00:00:00.000000001Z\"");
   EXPECT_EQ(time(1795335968595645196), "\"2026-11-22T08:26:08.595645196Z\"");
   EXPECT_EQ(time(1795335968500000000), "\"2026-11-22T08:26:08.5Z\"");
+  EXPECT_EQ(time(std::numeric_limits<std::int64_t>::min()), "\"1677-09-21T00:12:43.145224192Z\"");
   EXPECT_EQ(time(-1), "\"1969-12-31T23:59:59.999999999Z\"");
 }
 

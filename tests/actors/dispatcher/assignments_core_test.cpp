@@ -238,10 +238,11 @@ TEST_F(assignments_test, an_agent_that_applies_every_frame_holds_the_set) {
         auto& t = it->second;
         if (rng.chance(50))
           t.set_desired_state(TASK_STATE_SHUTDOWN);
-        t.mutable_status()->set_state(rng.chance(50) ? TASK_STATE_RUNNING : TASK_STATE_FAILED);
+        if (t.status().state() != TASK_STATE_FAILED) // states only rise in the store
+          if (t.status().state() != TASK_STATE_FAILED) // states only rise
+          t.mutable_status()->set_state(rng.chance(50) ? TASK_STATE_RUNNING : TASK_STATE_FAILED);
         *batch.add_tasks()->mutable_task() = t;
       }
-      // States only rise in the store.
       for (auto& [id, t] : truth)
         if (t.status().state() == TASK_STATE_FAILED)
           t.set_desired_state(TASK_STATE_SHUTDOWN);

@@ -66,11 +66,11 @@ TEST_F(orchestrator_actor_test, the_actor_ends_with_the_last_task_of_a_removed_s
   write(create_service(nth_id(1), service_spec("web", 1)));
   const auto id = tasks().at(0).id();
   write(update_task(assigned(id, nth_id(1, 2))));
-  write(update_task(observed(id, TASK_STATE_RUNNING)));
+  write(update_task(test::observed(id, TASK_STATE_RUNNING)));
   write(remove_service(nth_id(1)));
   EXPECT_EQ(labels().size(), 1U) << "the task still runs";
   EXPECT_EQ(tasks().at(0).desired_state(), TASK_STATE_REMOVE);
-  write(update_task(observed(id, TASK_STATE_SHUTDOWN)));
+  write(update_task(test::observed(id, TASK_STATE_SHUTDOWN)));
   EXPECT_TRUE(tasks().empty());
   EXPECT_TRUE(labels().empty());
   EXPECT_EQ(fact("services"), "0");
@@ -89,7 +89,7 @@ TEST_F(orchestrator_actor_test, a_new_leader_cleans_up_after_services_that_are_g
   EXPECT_EQ(state->commit(remove_service(nth_id(1))).code(), 0U);
   start();
   EXPECT_EQ(tasks().at(0).desired_state(), TASK_STATE_REMOVE);
-  write(update_task(observed(id, TASK_STATE_SHUTDOWN)));
+  write(update_task(test::observed(id, TASK_STATE_SHUTDOWN)));
   EXPECT_TRUE(tasks().empty());
 }
 
@@ -109,7 +109,7 @@ TEST_F(orchestrator_actor_test, restart_delays_are_kept_by_the_actors_clock) {
   write(create_service(nth_id(1), service_spec("web", 1)));
   const auto id = tasks().at(0).id();
   write(update_task(assigned(id, nth_id(1, 2))));
-  write(update_task(observed(id, TASK_STATE_FAILED)));
+  write(update_task(test::observed(id, TASK_STATE_FAILED)));
   ASSERT_EQ(tasks().size(), 2U);
   const auto next = [&] {
     for (const auto& t : tasks())
