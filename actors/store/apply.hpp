@@ -53,7 +53,7 @@ private:
   void update_tasks(UpdateTasks& update);
   void remove_tasks(const RemoveTasks& remove);
   void orphan_tasks_of(const std::string& node_id);
-  [[nodiscard]] bool change_task(row_index row, const TaskChange& change);
+  [[nodiscard]] bool change_task(row_index row, const TaskChange& change, bool& status_changed);
   void tell_task(ChangeKind kind, Task&& task);
   void drop_unused_templates();
 

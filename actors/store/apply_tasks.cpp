@@ -35,7 +35,7 @@ void applier::create_tasks(CreateTasks& create) {
   }
 }
 
-bool applier::change_task(row_index row, const TaskChange& change) {
+bool applier::change_task(row_index row, const TaskChange& change, bool& status_changed) {
   auto& tasks = state_.tasks;
   if (!change.reporter_node_id().empty() && tasks.node_of(row) != change.reporter_node_id())
     return false;
@@ -46,21 +46,27 @@ bool applier::change_task(row_index row, const TaskChange& change) {
   }
   if (change.has_desired_state())
     changed = tasks.raise_desired(row, change.desired_state()) || changed;
-  if (change.has_status())
-    changed = tasks.set_status(row, change.status()) || changed;
-  return changed;
+  status_changed = change.has_status() && tasks.set_status(row, change.status());
+  return changed || status_changed;
 }
 
 void applier::update_tasks(UpdateTasks& update) {
   out_.events.mutable_tasks()->Reserve(out_.events.tasks_size() + update.changes_size());
   out_.writes.Reserve(out_.writes.size() + update.changes_size());
-  for (const auto& change : update.changes()) {
+  for (auto& change : *update.mutable_changes()) {
     const auto row = state_.tasks.find(id128::parse(change.task_id()));
-    if (row == no_row || !change_task(row, change))
+    bool status_changed = false;
+    if (row == no_row || !change_task(row, change, status_changed))
       continue;
     state_.tasks.touch(row, index_, command_.proposed_at());
     Task task;
-    state_.tasks.to_proto(row, task);
+    if (status_changed) { // the usual case: the row's status is what the change brought
+      task.mutable_id()->swap(*change.mutable_task_id());
+      task.mutable_status()->Swap(change.mutable_status());
+      state_.tasks.complete_proto(row, task);
+    } else {
+      state_.tasks.to_proto(row, task);
+    }
     tell_task(CHANGE_KIND_UPDATED, std::move(task));
   }
 }

@@ -29,10 +29,14 @@ std::unique_ptr<char[]> pack(std::string_view bytes) {
   return out;
 }
 
+bool beyond_status(const Task& task) {
+  return task.networks_size() > 0 || task.assigned_generic_resources_size() > 0 || task.has_job_iteration();
+}
+
 /// A Task that holds only what task_row has no column for. `kept` gives what does not come with a status.
 std::string rare_of(const Task& kept, const TaskStatus& status) {
   const bool has_status = status.has_container_status() || status.port_status().ports_size() > 0;
-  if (!has_status && kept.networks_size() == 0 && kept.assigned_generic_resources_size() == 0 && !kept.has_job_iteration())
+  if (!has_status && !beyond_status(kept))
     return {};
   Task rare;
   *rare.mutable_networks() = kept.networks();
@@ -54,6 +58,8 @@ Task unpack(const task_row& row) {
 }
 
 void replace(text_pool& pool, symbol& target, std::string_view text) {
+  if (pool.text(target) == text)
+    return;
   const auto fresh = pool.acquire(text); // before the release: the text may be the same
   pool.release(target);
   target = fresh;
@@ -93,6 +99,7 @@ row_index task_table::insert(const Task& task) {
   row.message = texts_.acquire(task.status().message());
   row.err = texts_.acquire(task.status().err());
   row.rare = pack(rare_of(task, task.status()));
+  row.rare_beyond_status = beyond_status(task);
   link_service(index);
   link_node(index);
   SWARM_CHECK(index_.insert(index).second);
@@ -124,7 +131,7 @@ bool task_table::set_status(row_index index, const TaskStatus& status) {
     return false;
   std::string rare;
   if (row.rare || status.has_container_status() || status.has_port_status())
-    rare = rare_of(row.rare ? unpack(row) : Task{}, status);
+    rare = rare_of(row.rare_beyond_status ? unpack(row) : Task{}, status);
   const bool rare_differs = rare != rare_bytes(row);
   if (state == row.state && status.timestamp() == row.status_at && status.message() == texts_.text(row.message)
       && status.err() == texts_.text(row.err) && !rare_differs)
@@ -157,6 +164,7 @@ void task_table::assign(row_index index, std::string_view node_id,
   auto kept = unpack(row);
   *kept.mutable_assigned_generic_resources() = resources;
   row.rare = pack(rare_of(kept, TaskStatus{kept.status()}));
+  row.rare_beyond_status = true;
 }
 
 void task_table::touch(row_index index, std::uint64_t version, std::int64_t wall) {
@@ -171,6 +179,27 @@ void task_table::to_proto(row_index index, Task& out) const {
   if (!rare.empty())
     SWARM_CHECK(out.ParseFromArray(rare.data(), static_cast<int>(rare.size())));
   out.set_id(row.id.str());
+  auto& status = *out.mutable_status();
+  status.set_timestamp(row.status_at);
+  status.set_state(static_cast<TaskState>(row.state));
+  status.set_message(texts_.text(row.message));
+  status.set_err(texts_.text(row.err));
+  columns_to_proto(row, out);
+}
+
+void task_table::complete_proto(row_index index, Task& out) const {
+  const auto& row = at(index);
+  if (row.rare_beyond_status) {
+    auto rare = unpack(row);
+    out.mutable_networks()->Swap(rare.mutable_networks());
+    out.mutable_assigned_generic_resources()->Swap(rare.mutable_assigned_generic_resources());
+    if (rare.has_job_iteration())
+      out.set_job_iteration(rare.job_iteration());
+  }
+  columns_to_proto(row, out);
+}
+
+void task_table::columns_to_proto(const task_row& row, Task& out) const {
   auto& meta = *out.mutable_meta();
   meta.mutable_version()->set_index(row.version);
   meta.set_created_at(row.created_at);
@@ -179,11 +208,6 @@ void task_table::to_proto(row_index index, Task& out) const {
   out.set_spec_version(row.spec_version);
   out.set_slot(row.slot);
   out.set_node_id(nodes_.text(row.node));
-  auto& status = *out.mutable_status();
-  status.set_timestamp(row.status_at);
-  status.set_state(static_cast<TaskState>(row.state));
-  status.set_message(texts_.text(row.message));
-  status.set_err(texts_.text(row.err));
   out.set_desired_state(static_cast<TaskState>(row.desired_state));
 }
 
