@@ -396,6 +396,8 @@ def main(seconds, engine=True):
         sys.exit(SKIPPED)
 
     def too_late(*_):
+        signal.alarm(0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not end the cleaning up
         raise KeyboardInterrupt(f"not ready in {seconds} s")
     signal.signal(signal.SIGALRM, too_late)
     signal.signal(signal.SIGTERM, too_late)

@@ -17,7 +17,11 @@ def pids(task):
 
 
 def alive(pid):
-    return os.path.exists(f"/proc/{pid}") and open(f"/proc/{pid}/stat").read().split(") ")[1][0] != "Z"
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(") ")[1][0] != "Z"
+    except OSError:
+        return False
 
 
 class Process(Scenario):
