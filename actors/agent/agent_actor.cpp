@@ -85,10 +85,8 @@ void gather_rows(self_ptr self) {
     if (change.ended) {
       st.worker->forgotten(change.task_id);
       st.outbox.forget(change.task_id);
-      st.tasks.erase(change.task_id);
       continue;
     }
-    st.tasks[change.task_id].status = change.status;
     if (st.worker->knows(change.task_id))
       st.outbox.put(change.task_id, std::move(change.status));
   }
@@ -114,10 +112,8 @@ void keep_status(self_ptr self, const UpdateTaskStatus& message) {
 
 void begin_task(self_ptr self, const worker::begin_task& e) {
   auto& st = self->state;
-  if (st.rows) {
-    st.tasks[e.task_id].status = e.from.status;
+  if (st.rows)
     return st.rows->begin(now(self), e.task_id, e.desired, e.from, e.what);
-  }
   auto& t = st.tasks[e.task_id];
   t.status = e.from.status;
   if (t.status.state() < e.from.state)
@@ -142,7 +138,7 @@ void reject_task(self_ptr self, const worker::reject_task& e) {
 
 void finish_leaving(self_ptr self) {
   auto& st = self->state;
-  if (!st.leaving || !st.tasks.empty())
+  if (!st.leaving || !st.tasks.empty() || (st.rows && st.rows->size() > 0))
     return;
   MembershipChanged done;
   done.set_node_id(st.opts.node_id);
@@ -163,7 +159,7 @@ void gone(self_ptr self, const std::string& task_id) {
 void forget_task(self_ptr self, const std::string& task_id) {
   auto& st = self->state;
   st.outbox.forget(task_id);
-  if (st.rows)
+  if (st.rows && st.rows->contains(task_id))
     return st.rows->step(now(self), task_id, task::forgotten{});
   const auto it = st.tasks.find(task_id);
   if (it == st.tasks.end())
@@ -206,7 +202,9 @@ void perform(self_ptr self, const worker::effects& todo) {
       [&](const worker::forget_task& e) { forget_task(self, e.task_id); },
       [&](const worker::remove_leftover& e) { remove_leftover(self, e.task_id); },
       [&](const worker::repeat_status& e) {
-        if (const auto it = st.tasks.find(e.task_id); it != st.tasks.end())
+        if (st.rows && st.rows->contains(e.task_id))
+          st.outbox.put(e.task_id, st.rows->status(e.task_id));
+        else if (const auto it = st.tasks.find(e.task_id); it != st.tasks.end())
           st.outbox.put(e.task_id, it->second.status);
       },
       [&](const worker::register_again&) { handle(self, session::out_of_step{}); },
@@ -221,6 +219,8 @@ void assign(self_ptr self, const Assignments& message) {
   if (st.leaving || !st.session->in_session() || message.session_id() != st.session->session_id())
     return;
   std::map<std::string, TaskState> states;
+  if (message.complete() && st.rows)
+    states = st.rows->states();
   if (message.complete())
     for (const auto& [id, t] : st.tasks)
       states.emplace(id, t.status.state());
@@ -440,7 +440,7 @@ ActorStatus describe_self(self_ptr self, const ReadStatus& request) {
   auto& facts = *status.mutable_facts();
   facts["node"] = st.opts.node_id;
   facts["session"] = st.session->session_id();
-  facts["tasks"] = std::to_string(st.tasks.size());
+  facts["tasks"] = std::to_string(st.tasks.size() + (st.rows ? st.rows->size() : 0));
   facts["driver_healthy"] = st.health.healthy() ? "true" : "false";
   if (!st.health.message().empty())
     facts["driver_message"] = st.health.message();

@@ -65,7 +65,7 @@ struct agent_state {
     task_actor actor;                            // invalid for one that was rejected before it had any
     TaskStatus status;
   };
-  std::map<std::string, living> tasks;
+  std::map<std::string, living> tasks;           // those that are no rows
   std::map<caf::actor_addr, std::string> by_address;
   NodeDescription description;
   DriverHealth health;

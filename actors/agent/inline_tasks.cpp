@@ -87,6 +87,18 @@ std::optional<instant> inline_tasks::next_due() const {
   return out;
 }
 
+std::map<std::string, TaskState> inline_tasks::states() const {
+  std::map<std::string, TaskState> out;
+  for (const auto& [task_id, r] : tasks_)
+    out.emplace_hint(out.end(), task_id, r.task->state());
+  return out;
+}
+
+TaskStatus inline_tasks::status(const std::string& task_id) const {
+  const auto it = tasks_.find(task_id);
+  return it == tasks_.end() ? TaskStatus{} : it->second.task->status();
+}
+
 std::vector<inline_tasks::change> inline_tasks::changes() {
   std::vector<change> out;
   out.reserve(changed_.size());

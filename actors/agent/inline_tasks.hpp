@@ -50,6 +50,8 @@ public:
   [[nodiscard]] std::vector<change> changes();
   [[nodiscard]] std::size_t size() const { return tasks_.size(); }
   [[nodiscard]] bool contains(const std::string& task_id) const { return tasks_.contains(task_id); }
+  [[nodiscard]] std::map<std::string, TaskState> states() const;
+  [[nodiscard]] TaskStatus status(const std::string& task_id) const;
 
 private:
   struct row {

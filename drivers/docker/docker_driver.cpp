@@ -2,6 +2,7 @@
 #include "drivers/docker/docker_driver.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "runtime/log.hpp"
 #include "runtime/overload.hpp"
@@ -126,6 +127,8 @@ docker_driver_actor::behavior_type docker_driver(self_ptr self, docker_driver_op
   auto& st = self->state;
   st.opts = std::move(opts);
   st.opts.core.files_directory = st.opts.state_directory + "/files";
+  if (const auto* offline = std::getenv("DOCKER_SERVICE_PREFER_OFFLINE_IMAGE"))
+    st.opts.core.images.prefer_offline = std::string_view{offline} == "1"; // Swarm's own switch
   st.io = io;
   st.decisions = std::make_unique<core>(st.opts.core, st.opts.seed);
   st.files = std::make_unique<driver::task_files>(st.opts.core.files_directory);
