@@ -4,11 +4,13 @@
 
 #include <caf/typed_actor.hpp>
 
+#include "messages/ca.pb.h"
 #include "messages/codec.hpp"
 #include "messages/control.pb.h"
 #include "messages/dispatcher.pb.h"
 #include "messages/driver.pb.h"
 #include "messages/introspect.pb.h"
+#include "messages/link.pb.h"
 #include "messages/logs.pb.h"
 #include "messages/raft.pb.h"
 #include "messages/storage.pb.h"
@@ -52,6 +54,8 @@ using raft_peers = caf::typed_actor<caf::reacts_to<RaftMessage>>;
 /// | CONTROL         | ReadIndex          | wait until reads reflect all acknowledged | ReadIndexReached      | not_leader |
 /// | peers           | RaftMessage        | from another manager                      | –                     | –      |
 /// | MANAGER         | TransferLeadership | hand over before stopping                 | LeadershipTransferred | not_leader |
+/// | MEMBERS         | ChangeMembership   | add a learner, or remove a member          | MembershipCommitted   | not_leader, failed_precondition |
+/// | MEMBERS, MANAGER | ReadMembership    | who is in the group, and who answers       | MembershipRead        | – |
 /// | self            | tick               | time has passed                           | –                     | –      |
 /// sends    : STORAGE ← Append · STORE ← ApplyEntries · listener ← LeadershipChanged · peers ← RaftMessage
 using raft_actor = caf::typed_actor<
@@ -59,6 +63,8 @@ using raft_actor = caf::typed_actor<
   caf::replies_to<ReadIndex>::with<ReadIndexReached>,
   caf::reacts_to<RaftMessage>,
   caf::replies_to<TransferLeadership>::with<LeadershipTransferred>,
+  caf::replies_to<ChangeMembership>::with<MembershipCommitted>,
+  caf::replies_to<ReadMembership>::with<MembershipRead>,
   caf::reacts_to<tick_atom>,
   status_clause>;
 
@@ -86,10 +92,12 @@ using store_actor = caf::typed_actor<
 /// |---------|----------------|---------------------------------------------------|-------------|--------|
 /// | GATEWAY | ControlRequest | create, update, remove; refusals are in Written   | Written     | deadline_exceeded, not_leader |
 /// | GATEWAY | ReadObjects    | linearizable read                                 | ObjectsRead | as STORE |
+/// | GATEWAY | ReadUnlockKey  | linearizable read                                 | UnlockKey   | as ReadObjects |
 /// | STORE   | EventBatch     | keeps its view for existence checks               | –           | –      |
 using control_actor = caf::typed_actor<
   caf::replies_to<ControlRequest>::with<Written>,
   caf::replies_to<ReadObjects>::with<ObjectsRead>,
+  caf::replies_to<ReadUnlockKey>::with<UnlockKey>,
   caf::reacts_to<EventBatch>,
   status_clause>;
 
@@ -130,8 +138,15 @@ using allocator_actor = caf::typed_actor<caf::reacts_to<EventBatch>, caf::reacts
 /// | DISPATCHER | Assignments        | what this node must run                  | –     | –      |
 /// | DISPATCHER | TaskStatusAccepted | committed: need not be sent again        | –     | –      |
 /// | DISPATCHER | SessionInvalid     | register again                           | –     | –      |
+/// | DISPATCHER | NodeOrders         | its role, the managers, the root to trust | –    | –      |
 using agent_inbox = caf::typed_actor<
-  caf::reacts_to<Assignments>, caf::reacts_to<TaskStatusAccepted>, caf::reacts_to<SessionInvalid>>;
+  caf::reacts_to<Assignments>, caf::reacts_to<TaskStatusAccepted>, caf::reacts_to<SessionInvalid>, caf::reacts_to<NodeOrders>>;
+
+/// NODE LISTENER — hears what the cluster wants of this node (NODE ROOT).
+/// | from  | message    | meaning                               | reply | errors |
+/// |-------|------------|---------------------------------------|-------|--------|
+/// | AGENT | NodeOrders | its role, the managers, the root to trust | – | –      |
+using node_listener = caf::typed_actor<caf::reacts_to<NodeOrders>>;
 
 /// DISPATCHER — sessions of all nodes, one NODE actor each.                     actors/dispatcher
 /// | from  | message                   | meaning                               | reply          | errors |
@@ -225,10 +240,12 @@ using task_actor = caf::typed_actor<
 /// | DISPATCHER | Assignments            | what to run                            | –     | –      |
 /// | DISPATCHER | TaskStatusAccepted     | committed                              | –     | –      |
 /// | DISPATCHER | SessionInvalid         | register again                         | –     | –      |
+/// | DISPATCHER | NodeOrders             | passed on to the NODE LISTENER         | –     | –      |
 /// | DRIVER     | TaskObserved           | routed to its TASK                     | –     | –      |
 /// | DRIVER     | DriverHealth           | reported with heartbeats, told to TASKs | –    | –      |
 /// | TASK       | UpdateTaskStatus       | gathered, saved, sent on               | –     | –      |
 /// | MANAGER    | subscribe, dispatcher_actor | the dispatcher to register with   | –     | –      |
+/// | NODE ROOT  | subscribe, node_listener | whom to tell of NodeOrders           | –     | –      |
 /// | LOGS       | ReadTaskLogs, log_sink | passed on to the driver                | –     | –      |
 /// | LOGS       | LogCredit              | passed on to the driver                | –     | –      |
 /// | LOGS       | CancelLogs             | passed on to the driver                | –     | –      |
@@ -238,14 +255,48 @@ using agent_actor = caf::typed_actor<
   caf::reacts_to<Assignments>,
   caf::reacts_to<TaskStatusAccepted>,
   caf::reacts_to<SessionInvalid>,
+  caf::reacts_to<NodeOrders>,
   caf::reacts_to<TaskObserved>,
   caf::reacts_to<DriverHealth>,
   caf::reacts_to<UpdateTaskStatus>,
   caf::reacts_to<subscribe_atom, dispatcher_actor>,
+  caf::reacts_to<subscribe_atom, node_listener>,
   caf::reacts_to<ReadTaskLogs, log_sink>,
   caf::reacts_to<LogCredit>,
   caf::reacts_to<CancelLogs>,
   caf::replies_to<LeaveSwarm>::with<MembershipChanged>,
+  caf::reacts_to<tick_atom>,
+  status_clause>;
+
+/// CA — issues and renews node certificates; leads root rotations. On the leader.       actors/ca
+/// | from     | message              | meaning                                      | reply                 | errors |
+/// |----------|----------------------|----------------------------------------------|-----------------------|--------|
+/// | any node | ReadRootCertificate  | what a joining node compares with its token  | RootCertificate       | –      |
+/// | any node | IssueNodeCertificate | join: the token decides the role             | NodeCertificateIssued | permission_denied, invalid_argument, resource_exhausted |
+/// | its node | RenewNodeCertificate | new key, current role                        | NodeCertificateIssued | permission_denied, not_found |
+/// | STORE    | EventBatch           | cluster and nodes                            | –                     | –      |
+/// | self     | tick                 | a root rotation goes on                      | –                     | –      |
+/// sends: RAFT ← Command
+using ca_actor = caf::typed_actor<
+  caf::replies_to<ReadRootCertificate>::with<RootCertificate>,
+  caf::replies_to<IssueNodeCertificate>::with<NodeCertificateIssued>,
+  caf::replies_to<RenewNodeCertificate>::with<NodeCertificateIssued>,
+  caf::reacts_to<EventBatch>,
+  caf::reacts_to<tick_atom>,
+  status_clause>;
+
+/// MEMBERS — makes the Raft group what the nodes' roles say; keeps ManagerStatus true. On the leader.   actors/manager
+/// | from    | message    | meaning                                        | reply      | errors |
+/// |---------|------------|------------------------------------------------|------------|--------|
+/// | MANAGER | JoinRaft   | a manager with a certificate wants to take part | RaftJoined | permission_denied, failed_precondition |
+/// | MANAGER | LeaveRaft  | a manager leaves by itself                     | RaftLeft   | failed_precondition |
+/// | STORE   | EventBatch | nodes: promoted, demoted, removed              | –          | –      |
+/// | self    | tick       | reachability; retries                          | –          | –      |
+/// sends: RAFT ← ChangeMembership, ReadMembership, Command
+using members_actor = caf::typed_actor<
+  caf::replies_to<JoinRaft>::with<RaftJoined>,
+  caf::replies_to<LeaveRaft>::with<RaftLeft>,
+  caf::reacts_to<EventBatch>,
   caf::reacts_to<tick_atom>,
   status_clause>;
 
@@ -270,9 +321,12 @@ using logs_actor = caf::typed_actor<
 /// NODE ROOT — this host's membership; the door of GATEWAY to whatever part of the swarm runs here.   actors/node
 /// | from    | message                     | meaning                                 | reply             | errors |
 /// |---------|-----------------------------|-----------------------------------------|-------------------|--------|
+/// | AGENT   | NodeOrders                  | role, managers and root as the cluster wants them | –       | –      |
 /// | GATEWAY | InitSwarm                   | make a swarm of this node               | MembershipChanged | –      |
 /// | GATEWAY | JoinSwarm                   | become a member of another's            | MembershipChanged | –      |
 /// | GATEWAY | LeaveSwarm                  | stop being a member, wipe local state   | MembershipChanged | –      |
+/// | GATEWAY | UnlockSwarm                 | the key of a locked manager's disk      | MembershipChanged | –      |
+/// | GATEWAY | ReadUnlockKey               | delegated to CONTROL when there is one  | UnlockKey         | unavailable |
 /// | GATEWAY | ReadLocalNode               | state for /info and /_ping              | LocalNode         | –      |
 /// | GATEWAY | ControlRequest              | delegated to CONTROL when there is one  | Written           | unavailable (texts of behaviour §2.2) |
 /// | GATEWAY | ReadObjects                 | likewise                                | ObjectsRead       | likewise |
@@ -281,9 +335,12 @@ using logs_actor = caf::typed_actor<
 /// | GATEWAY | LogCredit                   | delegated to LOGS                       | –                 | –      |
 /// | GATEWAY | CancelLogs                  | delegated to LOGS                       | –                 | –      |
 using node_root_actor = caf::typed_actor<
+  caf::reacts_to<NodeOrders>,
   caf::replies_to<InitSwarm>::with<MembershipChanged>,
   caf::replies_to<JoinSwarm>::with<MembershipChanged>,
   caf::replies_to<LeaveSwarm>::with<MembershipChanged>,
+  caf::replies_to<UnlockSwarm>::with<MembershipChanged>,
+  caf::replies_to<ReadUnlockKey>::with<UnlockKey>,
   caf::replies_to<ReadLocalNode>::with<LocalNode>,
   caf::replies_to<ControlRequest>::with<Written>,
   caf::replies_to<ReadObjects>::with<ObjectsRead>,

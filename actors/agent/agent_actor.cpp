@@ -497,6 +497,11 @@ agent_actor::behavior_type node_agent(self_ptr self, agent_options opts, driver_
       flush(self);
     },
     [self](const SessionInvalid& message) { handle(self, session::invalidated{message.session_id()}); },
+    [self](const NodeOrders& orders) {
+      auto& st = self->state;
+      if (st.listener && orders.session_id() == st.session->session_id())
+        self->send(st.listener, orders);
+    },
     [self](const TaskObserved& news) { observed_task(self, news); },
     [self](const DriverHealth& news) { set_health(self, news); },
     [self](const UpdateTaskStatus& message) { keep_status(self, message); },
@@ -504,6 +509,7 @@ agent_actor::behavior_type node_agent(self_ptr self, agent_options opts, driver_
       self->state.dispatcher = dispatcher;
       handle(self, session::dispatcher_found{});
     },
+    [self](subscribe_atom, const node_listener& listener) { self->state.listener = listener; },
     [self](const ReadTaskLogs& request, const log_sink& sink) { self->send(self->state.driver, request, sink); },
     [self](const LogCredit& credit) { self->send(self->state.driver, credit); },
     [self](const CancelLogs& cancel) { self->send(self->state.driver, cancel); },

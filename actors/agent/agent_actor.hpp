@@ -57,6 +57,7 @@ struct agent_state {
   agent_options opts;
   driver_actor driver;
   dispatcher_actor dispatcher;
+  node_listener listener;
   std::unique_ptr<worker::core> worker;
   std::unique_ptr<session::core> session;
   outbox_core outbox;

@@ -133,6 +133,9 @@ control_actor::behavior_type control_door(self_ptr self, control_options opts, r
   return {
     [self](const ControlRequest& request) { return write(self, request); },
     [self](const ReadObjects& request) { return read(self, request); },
+    [](const ReadUnlockKey&) -> caf::result<UnlockKey> {
+      return to_error({errc::unimplemented, "autolock is not available in this version of swarm-node"});
+    },
     [self](const EventBatch& batch) { self->state.core->observe(batch); },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };

@@ -389,11 +389,16 @@ node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
   start_driver(self);
   resume_membership(self);
   return {
+    [](const NodeOrders&) {}, // one node alone has nobody who changes its role
     [self](const InitSwarm& request) { return init_swarm(self, request); },
     [](const JoinSwarm&) -> caf::result<MembershipChanged> {
       return changed(errc::unimplemented, "joining another node's swarm is not available in this version of swarm-node");
     },
     [self](const LeaveSwarm& request) { return leave_swarm(self, request); },
+    [](const UnlockSwarm&) -> caf::result<MembershipChanged> {
+      return changed(errc::failed_precondition, "swarm is not locked");
+    },
+    [self](const ReadUnlockKey& request) { return delegate_to_control<UnlockKey>(self, request); },
     [self](const ReadLocalNode&) -> caf::result<LocalNode> { return describe_node(self); },
     [self](const ControlRequest& request) { return delegate_to_control<Written>(self, request); },
     [self](const ReadObjects& request) { return delegate_to_control<ObjectsRead>(self, request); },

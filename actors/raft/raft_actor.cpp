@@ -359,6 +359,15 @@ raft_actor::behavior_type raft_member(self_ptr self, raft_actor_options opts, re
       handle(self, transfer{tag, request.to_raft_id()});
       return promise;
     },
+    [](const ChangeMembership&) -> caf::result<MembershipCommitted> {
+      return to_error({errc::unimplemented, "membership changes are not available yet"});
+    },
+    [self](const ReadMembership&) -> caf::result<MembershipRead> {
+      MembershipRead answer;
+      *answer.mutable_membership() = self->state.core->membership();
+      answer.set_leader_raft_id(self->state.core->leader_id());
+      return answer;
+    },
     [self](tick_atom) { on_tick(self); },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };

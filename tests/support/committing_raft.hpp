@@ -39,6 +39,8 @@ inline raft_actor::behavior_type committing_raft(raft_actor::pointer, std::share
     [](const ReadIndex&) { return ReadIndexReached{}; },
     [](const RaftMessage&) {},
     [](const TransferLeadership&) { return LeadershipTransferred{}; },
+    [](const ChangeMembership&) { return MembershipCommitted{}; },
+    [](const ReadMembership&) { return MembershipRead{}; },
     [](tick_atom) {},
     [](const ReadStatus&) { return ActorStatus{}; },
   };

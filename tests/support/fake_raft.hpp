@@ -49,6 +49,8 @@ inline raft_actor::behavior_type fake_raft(raft_actor::pointer self, std::shared
     },
     [](const RaftMessage&) {},
     [](const TransferLeadership&) { return LeadershipTransferred{}; },
+    [](const ChangeMembership&) { return MembershipCommitted{}; },
+    [](const ReadMembership&) { return MembershipRead{}; },
     [](tick_atom) {},
     [](const ReadStatus&) { return ActorStatus{}; },
   };

@@ -22,6 +22,7 @@ agent_inbox::behavior_type listening_agent(agent_inbox::pointer, std::shared_ptr
     [log](const Assignments& frame) { log->frames.push_back(frame); },
     [log](const TaskStatusAccepted& message) { log->accepted.push_back(message); },
     [log](const SessionInvalid& message) { log->invalid.push_back(message); },
+    [](const NodeOrders&) {},
   };
 }
 

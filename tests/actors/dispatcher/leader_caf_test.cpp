@@ -65,6 +65,7 @@ agent_inbox::behavior_type quick_agent(agent_inbox::stateful_pointer<agent_state
     },
     [](const TaskStatusAccepted&) {},
     [](const SessionInvalid&) {},
+    [](const NodeOrders&) {},
   };
 }
 
