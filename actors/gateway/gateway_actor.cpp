@@ -55,7 +55,7 @@ void answer_lost(self_ptr self, const api_call& call, const caf::error& err) {
 // Asks NODE ROOT; `ok` gets the answer, errors go to the client.
 template <class Reply, class Request, class F>
 void ask(self_ptr self, call_ptr call, Request request, F ok) {
-  self->request(self->state.root, request_deadline, std::move(request))
+  self->request(self->state.root, self->state.options->request_deadline, std::move(request))
     .then([ok = std::move(ok)](const Reply& reply) mutable { ok(reply); },
           [self, call](const caf::error& err) { answer_lost(self, *call, err); });
 }
@@ -167,10 +167,10 @@ void handle_info(self_ptr self, call_ptr call) {
       copy.set_error(from_manager(to_failure(err)).message);
       reply_info(self, call, copy, nullptr);
     };
-    self->request(self->state.root, request_deadline, nodes)
+    self->request(self->state.root, self->state.options->request_deadline, nodes)
       .then(
         [self, call, local, cluster, failed](const ObjectsRead& with_nodes) {
-          self->request(self->state.root, request_deadline, cluster)
+          self->request(self->state.root, self->state.options->request_deadline, cluster)
             .then(
               [self, call, local, with_nodes](const ObjectsRead& with_cluster) {
                 auto both = with_nodes;
@@ -320,7 +320,7 @@ void handle_leave(self_ptr self, call_ptr call) {
   LeaveSwarm request;
   request.set_force(bool_value(query(*call, "force")));
   // Leaving waits for containers to stop: longer than any other request.
-  self->request(self->state.root, 3 * request_deadline, request)
+  self->request(self->state.root, 3 * self->state.options->request_deadline, request)
     .then(
       [self, call](const MembershipChanged& changed) {
         if (changed.code() != 0)

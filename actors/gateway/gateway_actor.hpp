@@ -25,6 +25,7 @@ struct gateway_options {
   std::string engine_socket;              ///< path; "" = this host runs without an engine
   std::shared_ptr<http::client> engine;   ///< null without an engine
   std::atomic<std::uint32_t> engine_minor{0}; ///< the engine's newest API 1.NN; 0 = not known yet
+  std::chrono::milliseconds request_deadline{20'000}; ///< for an answer from the swarm (Swarm's swarmRequestTimeout)
   std::string host_info;                  ///< GET /info without an engine: a JSON object without Swarm
   std::string version = "0.1.0";          ///< of swarm-node
 };
@@ -44,9 +45,6 @@ struct gateway_state {
   node_root_actor root;
   shared_options options;
 };
-
-/// How long an answer from the swarm may take (Swarm's own swarmRequestTimeout).
-inline constexpr std::chrono::seconds request_deadline{20};
 
 gateway_worker::behavior_type gateway_worker_actor(observed_ptr<gateway_worker, gateway_state> self,
                                                    node_root_actor root, shared_options options);

@@ -63,7 +63,7 @@ void start_agent(self_ptr self) {
   self->state.agents = child_group::make(self, {}, {{"agent", restart_kind::permanent, [self] {
     auto& st = self->state;
     st.agent = agent::spawn_agent(self->system(), st.driver, st.cluster_id, st.node_id, host_of(st.addresses.advertise_addr()),
-                                  (st.disk->root() / "agent").string());
+                                  st.opts.node_name, (st.disk->root() / "agent").string());
     connect_agent(self);
     return caf::actor_cast<caf::actor>(st.agent);
   }}});
