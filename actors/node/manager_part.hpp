@@ -16,6 +16,7 @@ struct manager_options {
   std::string node_id;
   std::string advertise_addr;
   std::uint64_t raft_id = 0;        ///< of a new database
+  const crypto::secret_key* unlock_key = nullptr; ///< when the data key is wrapped; used by the constructor only
   std::uint64_t map_bytes = 32ULL << 30;
   std::chrono::milliseconds heartbeat{50};
   std::chrono::milliseconds election{400};
