@@ -6,7 +6,9 @@
 #include <system_error>
 
 #include "runtime/crypto/atomic_file.hpp"
+#include "runtime/crypto/bytes.hpp"
 #include "runtime/crypto/x509.hpp"
+#include "runtime/text.hpp"
 
 namespace swarm::ca {
 
@@ -33,15 +35,43 @@ bool belong_together(std::string_view certificate_pem, std::string_view key_pem)
 
 loaded_credentials refuse(load_status status, std::string message) { return {status, {}, {}, std::move(message)}; }
 
+constexpr std::string_view sealed_header = "swarm sealed key 1\n";
+constexpr std::string_view seal_table = "node-key";
+
+crypto::sealer sealer_of(const crypto::data_key& key) { return {key.copy(), "swarm-node.key"}; }
+
+std::string key_text(const std::string& pem, const crypto::data_key* seal) {
+  if (seal == nullptr)
+    return pem;
+  return std::string{sealed_header} + text::base64_encode(sealer_of(*seal).seal(seal_table, {}, pem)) + '\n';
+}
+
+// ok with the PEM text, locked, or damaged.
+load_status open_key(std::string& content, const crypto::data_key* seal) {
+  if (!content.starts_with(sealed_header))
+    return load_status::ok;
+  if (seal == nullptr)
+    return load_status::locked;
+  const auto sealed = text::base64_decode(text::trim(std::string_view{content}.substr(sealed_header.size())));
+  std::string pem;
+  if (!sealed || sealer_of(*seal).open(seal_table, {}, *sealed, pem) != crypto::open_result::ok)
+    return load_status::damaged;
+  content = std::move(pem);
+  return load_status::ok;
+}
+
 } // namespace
 
-failure save_credentials(const fs::path& directory, const node_credentials& credentials) {
+failure save_credentials(const fs::path& directory, const node_credentials& credentials, const crypto::data_key* seal) {
   if (auto error = make_folder(directory); !error.ok())
     return error;
   if (auto error = crypto::stage_file(directory / file::certificate, credentials.certificate_pem, 0600); !error.ok())
     return error;
-  if (auto error = crypto::stage_file(directory / file::key, credentials.key_pem, 0600); !error.ok())
-    return error;
+  auto key = key_text(credentials.key_pem, seal);
+  const auto staged = crypto::stage_file(directory / file::key, key, 0600);
+  crypto::wipe(key);
+  if (!staged.ok())
+    return staged;
   // The temporary names must outlive a power cut before the first of them is used up.
   if (auto error = crypto::sync_directory(directory); !error.ok())
     return error;
@@ -56,10 +86,10 @@ failure save_root(const fs::path& directory, std::string_view root_pem) {
   return crypto::replace_file(directory / file::root, root_pem, 0644);
 }
 
-loaded_credentials load_credentials(const fs::path& directory) {
+loaded_credentials load_credentials(const fs::path& directory, const crypto::data_key* seal) {
   using crypto::read_status;
   const auto root = crypto::read_file(directory / file::root, false);
-  const auto key = crypto::read_file(directory / file::key, true);
+  auto key = crypto::read_file(directory / file::key, true);
   if (root.status == read_status::missing || key.status == read_status::missing)
     return refuse(load_status::missing, (root.status == read_status::missing ? root : key).message);
   if (key.status == read_status::unsafe)
@@ -67,6 +97,12 @@ loaded_credentials load_credentials(const fs::path& directory) {
   if (key.status != read_status::ok || root.status != read_status::ok)
     return refuse(load_status::damaged, (key.status != read_status::ok ? key : root).message);
   auto certificate = crypto::read_file(directory / file::certificate, true);
+  const bool sealed = key.bytes.starts_with(sealed_header);
+  switch (open_key(key.bytes, seal)) {
+    case load_status::ok: break;
+    case load_status::locked: return {load_status::locked, {certificate.bytes, {}}, root.bytes, "the node's key is locked", true};
+    default: return refuse(load_status::damaged, "the node's key is damaged, or sealed by another data key");
+  }
   if (certificate.status != read_status::ok || !belong_together(certificate.bytes, key.bytes)) {
     auto waiting = crypto::read_file(crypto::staged_name(directory / file::certificate), true);
     if (waiting.status != read_status::ok || !belong_together(waiting.bytes, key.bytes))
@@ -77,7 +113,7 @@ loaded_credentials load_credentials(const fs::path& directory) {
       return refuse(load_status::damaged, error.message);
     certificate = std::move(waiting);
   }
-  return {load_status::ok, {std::move(certificate.bytes), key.bytes}, root.bytes, {}};
+  return {load_status::ok, {std::move(certificate.bytes), std::move(key.bytes)}, root.bytes, {}, sealed};
 }
 
 } // namespace swarm::ca

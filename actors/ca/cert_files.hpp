@@ -6,6 +6,7 @@
 #include <string>
 
 #include "actors/ca/certificates.hpp"
+#include "runtime/crypto/sealer.hpp"
 
 namespace swarm::ca {
 
@@ -17,12 +18,15 @@ inline constexpr const char* root = "swarm-root-ca.crt";
 
 /// Both are first complete and synced under temporary names, then renamed, the key before the certificate: at a crash
 /// in between, the certificate of the new key waits under its temporary name, and load_credentials finishes.
-[[nodiscard]] failure save_credentials(const std::filesystem::path& directory, const node_credentials& credentials);
+/// With `seal` the key is useless without that data key: a locked manager's must not be worth stealing.
+[[nodiscard]] failure save_credentials(const std::filesystem::path& directory, const node_credentials& credentials,
+                                       const crypto::data_key* seal = nullptr);
 [[nodiscard]] failure save_root(const std::filesystem::path& directory, std::string_view root_pem);
 
 enum class load_status : std::uint8_t {
   ok,
   missing, ///< this node has no identity yet
+  locked,  ///< the key is sealed and no data key was given; certificate and root are there
   unsafe,  ///< the key can be read by others
   damaged, ///< unreadable, or certificate and key do not belong together
 };
@@ -31,7 +35,9 @@ struct loaded_credentials {
   node_credentials credentials;
   std::string root_pem;
   std::string message;
+  bool sealed = false; ///< as it lies on disk
 };
-[[nodiscard]] loaded_credentials load_credentials(const std::filesystem::path& directory);
+[[nodiscard]] loaded_credentials load_credentials(const std::filesystem::path& directory,
+                                                  const crypto::data_key* seal = nullptr);
 
 } // namespace swarm::ca

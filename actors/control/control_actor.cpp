@@ -1,6 +1,7 @@
 // Requests in, Commands to RAFT, answers out; reads pass a read index first.
 #include "actors/control/control_actor.hpp"
 
+#include "runtime/crypto/key_file.hpp"
 #include "runtime/log.hpp"
 
 namespace swarm::control {
@@ -72,10 +73,12 @@ caf::result<Written> write(self_ptr self, const ControlRequest& request) {
   return promise;
 }
 
-caf::result<ObjectsRead> read(self_ptr self, const ReadObjects& request) {
+// A linearizable read; `view` makes the answer of what was read.
+template <class Reply, class View>
+caf::result<Reply> reading(self_ptr self, const ReadObjects& request, View view) {
   if (auto problem = not_now(self))
     return std::move(*problem);
-  auto promise = self->make_response_promise<ObjectsRead>();
+  auto promise = self->make_response_promise<Reply>();
   ++self->state.waiting;
   const auto fail = [self, promise](const caf::error& err) mutable {
     --self->state.waiting;
@@ -83,18 +86,39 @@ caf::result<ObjectsRead> read(self_ptr self, const ReadObjects& request) {
   };
   self->request(self->state.raft, self->state.opts.request_timeout, ReadIndex{})
     .then(
-      [self, promise, fail, request](const ReadIndexReached&) {
+      [self, promise, fail, request, view](const ReadIndexReached&) {
         self->request(self->state.store, self->state.opts.request_timeout, request)
           .then(
-            [self, promise](ObjectsRead& objects) mutable {
+            [self, promise, view](ObjectsRead& objects) mutable {
               --self->state.waiting;
               ++self->state.reads;
-              promise.deliver(std::move(objects));
+              promise.deliver(view(objects));
             },
             fail);
       },
       fail);
   return promise;
+}
+
+caf::result<ObjectsRead> read(self_ptr self, const ReadObjects& request) {
+  return reading<ObjectsRead>(self, request, [](ObjectsRead& objects) { return std::move(objects); });
+}
+
+caf::result<UnlockKey> read_unlock_key(self_ptr self) {
+  ReadObjects request;
+  request.set_kind(OBJECT_KIND_CLUSTER);
+  return reading<UnlockKey>(self, request, [](const ObjectsRead& read) {
+    UnlockKey out;
+    const auto& bytes = read.cluster().unlock_key();
+    if (bytes.size() == crypto::secret_key::size)
+      out.set_unlock_key(crypto::format_unlock_key(crypto::secret_key::from_bytes(bytes)));
+    return out;
+  });
+}
+
+void cluster_changed(self_ptr self) {
+  if (self->state.opts.cluster_changed)
+    self->state.opts.cluster_changed();
 }
 
 ActorStatus status_of(self_ptr self, const ReadStatus& request) {
@@ -125,6 +149,7 @@ control_actor::behavior_type control_door(self_ptr self, control_options opts, r
       [self](const StoreSnapshot& snapshot) {
         self->state.core->reset(snapshot);
         self->state.ready = true;
+        cluster_changed(self);
       },
       [self](const caf::error& err) {
         log::warn(self->label(), "subscription_failed", {{"error", to_failure(err)}});
@@ -133,10 +158,12 @@ control_actor::behavior_type control_door(self_ptr self, control_options opts, r
   return {
     [self](const ControlRequest& request) { return write(self, request); },
     [self](const ReadObjects& request) { return read(self, request); },
-    [](const ReadUnlockKey&) -> caf::result<UnlockKey> {
-      return to_error({errc::unimplemented, "autolock is not available in this version of swarm-node"});
+    [self](const ReadUnlockKey&) { return read_unlock_key(self); },
+    [self](const EventBatch& batch) {
+      self->state.core->observe(batch);
+      if (batch.clusters_size() > 0)
+        cluster_changed(self);
     },
-    [self](const EventBatch& batch) { self->state.core->observe(batch); },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };
 }

@@ -331,6 +331,23 @@ void handle_leave(self_ptr self, call_ptr call) {
       [self, call](const caf::error& err) { answer_lost(self, *call, err); });
 }
 
+void handle_unlock(self_ptr self, call_ptr call) {
+  UnlockRequest body;
+  if (!read_body(self, *call, body))
+    return;
+  UnlockSwarm request;
+  request.set_unlock_key(body.unlock_key());
+  ask<MembershipChanged>(self, call, std::move(request), [self, call](const MembershipChanged& changed) {
+    auto refused = from_daemon({static_cast<errc>(changed.code()), changed.message()});
+    if (static_cast<errc>(changed.code()) == errc::permission_denied)
+      refused.status = 401; // a wrong key is the only "unauthorized" of this API
+    if (changed.code() != 0)
+      answer_error(self, *call, refused);
+    else
+      answer_empty(*call, 200);
+  });
+}
+
 void read_cluster(self_ptr self, call_ptr call, std::function<void(const api_call&, const Cluster&)> done) {
   ReadObjects request;
   request.set_kind(OBJECT_KIND_CLUSTER);
@@ -624,13 +641,12 @@ void handle(self_ptr self, const call_ptr& call) {
         answer_json(c, 200, to_json(cluster_view(cluster, true), minor_of(c)));
       });
     case target::swarm_unlock_key:
-      return read_cluster(self, call, [](const api_call& c, const Cluster& cluster) {
+      return ask<UnlockKey>(self, call, ReadUnlockKey{}, [call](const UnlockKey& key) {
         UnlockRequest reply;
-        if (cluster.spec().encryption_config().auto_lock_managers())
-          reply.set_unlock_key(cluster.unlock_key());
-        answer_json(c, 200, to_json(reply, minor_of(c)));
+        reply.set_unlock_key(key.unlock_key());
+        answer_json(*call, 200, to_json(reply, minor_of(*call)));
       });
-    case target::swarm_unlock: return answer_error(self, *call, {409, "swarm is not locked"});
+    case target::swarm_unlock: return handle_unlock(self, call);
     case target::engine:
     case target::unknown: return answer_error(self, *call, {404, "page not found"});
     case target::service_list: case target::service_create: case target::service_inspect:

@@ -230,10 +230,10 @@ init_plan plan_init(const InitSwarm& request, const std::vector<host_address>& a
   plan.problem = check_spec(request.spec());
   if (plan.problem.ok())
     plan.problem = check_data_path(request, plan);
-  if (plan.problem.ok() && (request.auto_lock() || request.spec().encryption_config().auto_lock_managers()))
-    plan.problem = {errc::unimplemented, "autolock is not available in this version of swarm-node"};
   plan.spec = default_cluster_spec();
   plan.spec.MergeFrom(request.spec());
+  if (request.auto_lock())
+    plan.spec.mutable_encryption_config()->set_auto_lock_managers(true);
   return plan;
 }
 

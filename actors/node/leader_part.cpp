@@ -14,8 +14,9 @@ namespace swarm::node {
 
 namespace {
 
-control::control_options control_options_of() {
+control::control_options control_options_of(const leader_part::context& ctx) {
   control::control_options out;
+  out.cluster_changed = ctx.cluster_changed;
   out.core.rotate_join_tokens = [](Cluster& cluster, bool worker, bool manager) {
     ca::rotate_join_tokens(*cluster.mutable_root_ca()->mutable_join_tokens(), cluster.root_ca().certificate_pem(), worker, manager);
   };
@@ -58,7 +59,7 @@ std::vector<child_spec> leader_part::specs() {
        return untyped(handles_.dispatcher);
      }},
     {"control", permanent, [this] {
-       handles_.control = ctx_.system.spawn(control::control_door, control_options_of(), ctx_.raft, ctx_.store, crypto::seeded_source());
+       handles_.control = ctx_.system.spawn(control::control_door, control_options_of(ctx_), ctx_.raft, ctx_.store, crypto::seeded_source());
        return untyped(handles_.control);
      }},
     {"logs", permanent, [this] {

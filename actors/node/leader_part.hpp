@@ -24,7 +24,7 @@ public:
     std::string cluster_id;
     std::string node_id;
     agent_actor agent;   ///< of this host, for logs
-    std::string data_directory;
+    std::function<void()> cluster_changed; ///< see control_options
   };
 
   template <class Self>

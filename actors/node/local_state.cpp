@@ -17,15 +17,32 @@
 
 namespace swarm::node {
 
-failure local_state::create() const {
+namespace {
+constexpr const char* unfinished_mark = "unfinished";
+}
+
+failure local_state::begin() const {
   std::error_code ec;
-  for (const auto& folder : {root_, certificates()}) {
+  for (const auto& folder : {root_, certificates(), raft()}) {
     std::filesystem::create_directories(folder, ec);
     if (ec)
       return {errc::internal, "cannot make " + folder.string() + ": " + ec.message()};
     std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ec);
   }
-  return {};
+  return crypto::replace_file(root_ / unfinished_mark, "", 0600);
+}
+
+failure local_state::finish() const {
+  std::error_code ec;
+  std::filesystem::remove(root_ / unfinished_mark, ec);
+  if (ec)
+    return {errc::internal, "cannot remove " + (root_ / unfinished_mark).string() + ": " + ec.message()};
+  return crypto::sync_directory(root_);
+}
+
+bool local_state::unfinished() const {
+  std::error_code ec;
+  return std::filesystem::exists(root_ / unfinished_mark, ec);
 }
 
 failure local_state::save_addresses(const LocalAddresses& addresses) const {

@@ -1,6 +1,7 @@
 // What this host remembers of its membership between starts: <data-root>/swarm.
 //   certificates/   swarm-node.crt, swarm-node.key, swarm-root-ca.crt       raft/   LMDB: log and state
 //   addresses.pb    LocalAddresses                                          agent/  assignments of this node
+//   unfinished      while init or join is under way
 #pragma once
 
 #include <filesystem>
@@ -20,8 +21,12 @@ public:
   [[nodiscard]] const std::filesystem::path& root() const { return root_; }
   [[nodiscard]] std::filesystem::path certificates() const { return root_ / "certificates"; }
   [[nodiscard]] std::filesystem::path raft() const { return root_ / "raft"; }
+  [[nodiscard]] std::filesystem::path data_key() const { return raft() / "storage.key"; }
 
-  [[nodiscard]] failure create() const;
+  /// Until finish(), what is made here is a beginning only: the next start takes it away.
+  [[nodiscard]] failure begin() const;
+  [[nodiscard]] failure finish() const;
+  [[nodiscard]] bool unfinished() const;
   [[nodiscard]] failure save_addresses(const LocalAddresses& addresses) const;
   [[nodiscard]] std::optional<LocalAddresses> addresses() const;
   /// Everything below, on leaving. What cannot be removed is named.

@@ -55,6 +55,7 @@ manager_part::manager_part(caf::actor_system& system, manager_options opts, lead
   open.cluster_id = opts.cluster_id;
   open.node_id = opts.node_id;
   open.raft_id = opts.raft_id;
+  open.unlock_key = opts.unlock_key;
   open.map_bytes = opts.map_bytes;
   auto disk = storage::open_storage(opts.directory, open);
   for (const auto& note : disk.notes)

@@ -17,6 +17,7 @@ struct manager_options {
   std::string advertise_addr;
   std::uint64_t raft_id = 0;        ///< of a new database
   std::uint64_t map_bytes = 16ULL << 30;
+  const crypto::secret_key* unlock_key = nullptr; ///< when the data key is wrapped; used by the constructor only
   std::chrono::milliseconds heartbeat{50};
   std::chrono::milliseconds election{400};
 };

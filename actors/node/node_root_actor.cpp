@@ -5,6 +5,7 @@
 #include "actors/ca/cert_files.hpp"
 #include "actors/ca/certificates.hpp"
 #include "runtime/crypto/bytes.hpp"
+#include "runtime/crypto/key_file.hpp"
 #include "runtime/ids.hpp"
 #include "runtime/log.hpp"
 
@@ -16,11 +17,23 @@ using self_ptr = observed_ptr<node_root_interface, node_root_state>;
 
 constexpr std::chrono::seconds leave_deadline{45};
 constexpr std::chrono::seconds bootstrap_deadline{20};
+constexpr std::chrono::seconds unlock_patience{10}; // for a leader; the node is unlocked anyway
+constexpr std::chrono::seconds follow_deadline{20};
+constexpr std::chrono::seconds follow_retry{2};
 
 constexpr const char* text_inactive =
   "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.";
 constexpr const char* text_preparing =
   "This node is not a swarm manager. Manager is being prepared or has trouble connecting to the cluster.";
+constexpr const char* text_worker =
+  "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a"
+  " manager node or promote the current node to a manager.";
+constexpr const char* text_locked =
+  "Swarm is encrypted and needs to be unlocked before it can be used. Please use \"docker swarm unlock\" to unlock it.";
+constexpr const char* text_leave_locked =
+  "Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this message.";
+constexpr const char* text_expired =
+  "Swarm certificates have expired. To replace them, leave the swarm and join again.";
 constexpr const char* text_member =
   "This node is already part of a swarm. Use \"docker swarm leave\" to leave this swarm and join another one.";
 
@@ -32,10 +45,28 @@ MembershipChanged changed(errc code, std::string message) {
 }
 
 failure not_a_manager(const node_root_state& st) {
-  return {errc::unavailable, st.phase == LOCAL_NODE_STATE_INACTIVE ? text_inactive : text_preparing};
+  switch (st.phase) {
+    case LOCAL_NODE_STATE_INACTIVE: return {errc::unavailable, text_inactive};
+    case LOCAL_NODE_STATE_LOCKED: return {errc::unavailable, text_locked};
+    case LOCAL_NODE_STATE_ERROR:
+      if (st.error == text_expired)
+        return {errc::unavailable, text_expired};
+      break;
+    default: break;
+  }
+  return {errc::unavailable, st.manager ? text_preparing : st.phase == LOCAL_NODE_STATE_ACTIVE ? text_worker : text_preparing};
 }
 
 std::string host_of(const std::string& address) { return address.substr(0, address.rfind(':')); }
+
+void forget_membership(node_root_state& st) {
+  st.phase = LOCAL_NODE_STATE_INACTIVE;
+  st.error.clear();
+  st.cluster_id.clear();
+  st.node_id.clear();
+  st.addresses.Clear();
+  st.keys = std::make_unique<key_guard>(st.disk->certificates(), st.disk->data_key());
+}
 
 void give_up(self_ptr self, const std::string& why) {
   log::error(self->label(), "node_gives_up", {{"reason", why}});
@@ -76,7 +107,7 @@ void start_leading(self_ptr self) {
     return;
   st.leader = std::make_unique<leader_part>(
     self, leader_part::context{self->system(), st.manager->raft(), st.manager->store(), st.cluster_id, st.node_id, st.agent,
-                               st.disk->certificates().string()});
+                               [root = caf::actor_cast<caf::actor>(self)] { caf::anon_send(root, flush_atom_v); }});
   connect_agent(self);
   log::info(self->label(), "leading");
 }
@@ -89,6 +120,7 @@ void start_manager(self_ptr self, std::uint64_t raft_id) {
   opts.node_id = st.node_id;
   opts.advertise_addr = st.addresses.advertise_addr();
   opts.raft_id = raft_id;
+  opts.unlock_key = st.keys->unlock_key();
   opts.map_bytes = st.opts.map_bytes;
   opts.heartbeat = st.opts.raft_heartbeat;
   opts.election = st.opts.raft_election;
@@ -99,36 +131,130 @@ void start_manager(self_ptr self, std::uint64_t raft_id) {
 
 // -- start --------------------------------------------------------------------------------------------------------------
 
-void resume_membership(self_ptr self) {
+void fail_membership(self_ptr self, const std::string& why) {
+  self->state.phase = LOCAL_NODE_STATE_ERROR;
+  self->state.error = why;
+  log::error(self->label(), "membership_lost", {{"reason", why}});
+}
+
+// Takes up the membership that is on disk. Without the unlock key of a locked manager the node ends as LOCKED.
+key_guard::status resume_membership(self_ptr self, const crypto::secret_key* unlock_key) {
+  using status = key_guard::status;
   auto& st = self->state;
-  const auto credentials = ca::load_credentials(st.disk->certificates());
-  if (credentials.status == ca::load_status::missing)
-    return;
+  auto found = st.keys->open(unlock_key);
+  if (found.what == status::missing || found.what == status::wrong_unlock_key)
+    return found.what;
   const auto fail = [&](const std::string& why) {
-    st.phase = LOCAL_NODE_STATE_ERROR;
-    st.error = why;
-    log::error(self->label(), "membership_lost", {{"reason", why}});
+    fail_membership(self, why);
+    return status::failed;
   };
+  if (found.what == status::failed)
+    return fail(found.message);
   const auto addresses = st.disk->addresses();
-  if (credentials.status != ca::load_status::ok)
-    return fail(credentials.message);
   if (!addresses)
     return fail("the addresses of this node cannot be read");
-  const auto who = ca::verify_node_certificate(credentials.credentials.certificate_pem, credentials.root_pem,
+  st.addresses = *addresses;
+  const auto who = ca::verify_node_certificate(found.identity.credentials.certificate_pem, found.identity.root_pem,
                                                actor_registry::wall_now_ns());
+  crypto::wipe(found.identity.credentials.key_pem);
   if (!who)
-    return fail("Swarm certificates have expired. To replace them, leave the swarm and join again.");
+    return fail(text_expired);
   st.cluster_id = who->cluster_id;
   st.node_id = who->node_id;
-  st.addresses = *addresses;
   log::set_node(st.node_id);
+  if (found.what == status::locked) {
+    st.phase = LOCAL_NODE_STATE_LOCKED;
+    st.error = text_locked;
+    log::info(self->label(), "locked");
+    return status::locked;
+  }
   try {
     start_manager(self, 0);
   } catch (const storage::open_error& e) {
     return fail(e.what());
   }
   st.phase = LOCAL_NODE_STATE_ACTIVE;
+  st.error.clear();
   start_agent(self);
+  return status::ok;
+}
+
+void start(self_ptr self) {
+  auto& st = self->state;
+  if (st.disk->unfinished()) {
+    const auto removed = st.disk->remove();
+    if (!removed.ok())
+      return fail_membership(self, removed.message);
+    log::warn(self->label(), "unfinished_membership_removed");
+  }
+  resume_membership(self, nullptr);
+}
+
+// -- autolock -------------------------------------------------------------------------------------------------------------
+
+void answer_unlocking(self_ptr self) {
+  for (auto& promise : std::exchange(self->state.unlocking, {}))
+    promise.deliver(MembershipChanged{});
+}
+
+caf::result<MembershipChanged> unlock_swarm(self_ptr self, const UnlockSwarm& request) {
+  auto& st = self->state;
+  if (st.phase == LOCAL_NODE_STATE_ACTIVE && st.manager)
+    return changed(errc::conflict, "swarm is not locked");
+  if (st.phase != LOCAL_NODE_STATE_LOCKED)
+    return changed(errc::unavailable, not_a_manager(st).message);
+  const auto key = crypto::parse_unlock_key(request.unlock_key());
+  if (!key)
+    return changed(errc::invalid_argument, "invalid key string");
+  switch (resume_membership(self, &*key)) {
+    case key_guard::status::ok: break;
+    case key_guard::status::wrong_unlock_key:
+      return changed(errc::permission_denied, "swarm could not be unlocked: invalid key provided");
+    default: return changed(errc::internal, "swarm component could not be started: " + st.error);
+  }
+  log::info(self->label(), "unlocked");
+  auto promise = self->make_response_promise<MembershipChanged>();
+  st.unlocking.push_back(promise);
+  self->delayed_send(self, unlock_patience, tick_atom_v);
+  return promise;
+}
+
+// Brings the disk to what the cluster says now: a read that passes a read index, because right after a start the local
+// state may be older than what the disk has already followed.
+void follow_cluster(self_ptr self) {
+  auto& st = self->state;
+  if (!st.leader || st.stopping)
+    return;
+  st.follow_again = st.following;
+  if (std::exchange(st.following, true))
+    return;
+  const auto done = [self](const failure& problem) {
+    auto& s = self->state;
+    s.following = false;
+    if (!problem.ok()) {
+      log::warn(self->label(), "cluster_not_followed", {{"reason", problem.message}});
+      self->delayed_send(self, follow_retry, flush_atom_v);
+    } else if (s.follow_again) {
+      follow_cluster(self);
+    }
+  };
+  ReadObjects request;
+  request.set_kind(OBJECT_KIND_CLUSTER);
+  self->request(st.leader->handles().control, follow_deadline, request)
+    .then(
+      [self, done](const ObjectsRead& read) {
+        const auto& bytes = read.cluster().unlock_key();
+        const bool locked = read.cluster().spec().encryption_config().auto_lock_managers();
+        if (locked && bytes.size() != crypto::secret_key::size)
+          return done({errc::internal, "the cluster has no usable unlock key"});
+        const auto key = locked ? std::optional{crypto::secret_key::from_bytes(bytes)} : std::nullopt;
+        const bool differs = locked != (self->state.keys->unlock_key() != nullptr);
+        const auto problem = self->state.manager ? self->state.keys->follow(key ? &*key : nullptr) : failure{};
+        if (problem.ok() && differs)
+          log::info(self->label(), locked ? "disk_locked" : "disk_unlocked");
+        done(problem);
+      },
+      [done](const caf::error& err) { done(to_failure(err)); });
 }
 
 // -- init ---------------------------------------------------------------------------------------------------------------
@@ -163,18 +289,21 @@ Command bootstrap_command(const node_root_state& st, const init_plan& plan, cons
   return command;
 }
 
-failure write_identity(const node_root_state& st, const RootCA& root) {
+// Before the database: its data key, and the node's key with it, shall never lie in clear when the swarm is to be locked.
+failure write_identity(node_root_state& st, const RootCA& root, const crypto::secret_key* unlock_key) {
   const auto credentials = ca::make_node_credentials(root, {st.cluster_id, st.node_id, NODE_ROLE_MANAGER},
                                                      actor_registry::wall_now_ns(), ca::default_node_expiry);
   if (!credentials)
     return {errc::internal, "the node's certificate could not be made"};
-  if (auto f = st.disk->create(); !f.ok())
+  if (auto f = st.disk->begin(); !f.ok())
     return f;
   if (auto f = st.disk->save_addresses(st.addresses); !f.ok())
     return f;
+  if (auto f = st.keys->create(unlock_key); !f.ok())
+    return f;
   if (auto f = ca::save_root(st.disk->certificates(), root.certificate_pem()); !f.ok())
     return f;
-  return ca::save_credentials(st.disk->certificates(), *credentials);
+  return st.keys->save(*credentials);
 }
 
 caf::result<MembershipChanged> init_swarm(self_ptr self, const InitSwarm& request) {
@@ -203,7 +332,8 @@ caf::result<MembershipChanged> init_swarm(self_ptr self, const InitSwarm& reques
   st.addresses.set_advertise_addr(plan.advertise_addr);
   st.addresses.set_data_path_addr(plan.data_path_addr);
   const auto raft_id = rng() | 1;
-  auto f = write_identity(st, root);
+  const auto unlock_key = plan.spec.encryption_config().auto_lock_managers() ? std::optional{crypto::secret_key::generate()} : std::nullopt;
+  auto f = write_identity(st, root, unlock_key ? &*unlock_key : nullptr);
   if (f.ok()) {
     try {
       start_manager(self, raft_id);
@@ -213,9 +343,12 @@ caf::result<MembershipChanged> init_swarm(self_ptr self, const InitSwarm& reques
   }
   if (!f.ok()) {
     const auto removed = st.disk->remove(); // half a membership is worse than none
+    forget_membership(st);
     return changed(f.code, f.message + (removed.ok() ? "" : "; " + removed.message));
   }
   st.bootstrap = bootstrap_command(st, plan, request, root, raft_id);
+  if (unlock_key)
+    st.bootstrap.mutable_actions(0)->mutable_put_cluster()->mutable_cluster()->set_unlock_key(std::string{unlock_key->view()});
   st.bootstrap_due = true;
   st.phase = LOCAL_NODE_STATE_PENDING;
   log::set_node(st.node_id);
@@ -223,9 +356,13 @@ caf::result<MembershipChanged> init_swarm(self_ptr self, const InitSwarm& reques
   return st.init_promise;
 }
 
-void finish_init(self_ptr self, const failure& f) {
+void stop_manager(self_ptr self);
+
+void finish_init(self_ptr self, failure f) {
   auto& st = self->state;
   st.bootstrap.Clear();
+  if (f.ok())
+    f = st.disk->finish();
   if (f.ok()) {
     st.phase = LOCAL_NODE_STATE_ACTIVE;
     start_agent(self);
@@ -234,9 +371,9 @@ void finish_init(self_ptr self, const failure& f) {
     done.set_node_id(st.node_id);
     st.init_promise.deliver(done);
   } else {
-    st.phase = LOCAL_NODE_STATE_ERROR;
-    st.error = f.message;
-    st.init_promise.deliver(changed(f.code, f.message));
+    st.init_problem = std::move(f); // answered when nothing is left of it
+    st.wipe_when_stopped = true;
+    stop_manager(self);
   }
 }
 
@@ -245,12 +382,17 @@ void take_leadership(self_ptr self, const LeadershipChanged& change) {
   st.leading = change.role() == RAFT_ROLE_LEADER;
   if (!st.manager || st.stopping)
     return;
+  if (!st.leading && change.leader_raft_id() != 0)
+    answer_unlocking(self);
   if (!st.leading) {
     st.leader.reset();
     return;
   }
-  if (!st.bootstrap_due)
-    return start_leading(self);
+  if (!st.bootstrap_due) {
+    start_leading(self);
+    answer_unlocking(self);
+    return;
+  }
   st.bootstrap_due = false;
   self->request(st.manager->raft(), bootstrap_deadline, st.bootstrap)
     .then(
@@ -277,10 +419,11 @@ void manager_ended(self_ptr self) {
     return;
   st.wipe_when_stopped = false;
   const auto removed = st.disk->remove();
-  st.phase = LOCAL_NODE_STATE_INACTIVE;
-  st.error.clear();
-  st.cluster_id.clear();
-  st.node_id.clear();
+  forget_membership(st);
+  answer_unlocking(self);
+  if (!st.init_problem.ok())
+    st.init_promise.deliver(changed(st.init_problem.code, st.init_problem.message));
+  st.init_problem = {};
   for (auto& promise : st.leaving)
     promise.deliver(removed.ok() ? MembershipChanged{} : changed(removed.code, removed.message));
   st.leaving.clear();
@@ -302,6 +445,8 @@ caf::result<MembershipChanged> leave_swarm(self_ptr self, const LeaveSwarm& requ
   auto& st = self->state;
   if (st.phase == LOCAL_NODE_STATE_INACTIVE)
     return changed(errc::unavailable, "This node is not part of a swarm");
+  if (!request.force() && st.phase == LOCAL_NODE_STATE_LOCKED)
+    return changed(errc::unavailable, text_leave_locked);
   if (!request.force() && st.manager)
     return changed(errc::unavailable, leave_warning(1, st.leading ? 1 : 0, st.leading));
   auto promise = self->make_response_promise<MembershipChanged>();
@@ -309,6 +454,8 @@ caf::result<MembershipChanged> leave_swarm(self_ptr self, const LeaveSwarm& requ
   if (st.leaving.size() > 1)
     return promise;
   st.leader.reset(); // nobody may start what is being stopped
+  if (!st.agent && !st.node_id.empty())
+    start_agent(self); // a locked or broken node has tasks too
   if (!st.agent) {
     leave_now(self);
     return promise;
@@ -348,7 +495,8 @@ LocalNode describe_node(self_ptr self) {
   const auto& st = self->state;
   LocalNode out;
   out.set_state(st.phase);
-  out.set_node_id(st.node_id);
+  if (st.phase != LOCAL_NODE_STATE_LOCKED)
+    out.set_node_id(st.node_id);
   if (st.phase != LOCAL_NODE_STATE_INACTIVE)
     out.set_node_addr(host_of(st.addresses.advertise_addr()));
   out.set_control_available(st.phase == LOCAL_NODE_STATE_ACTIVE && st.manager != nullptr);
@@ -386,8 +534,9 @@ node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
   st.opts = std::move(opts);
   st.disk = std::make_unique<local_state>(st.opts.data_root);
   self->set_down_handler([self](caf::down_msg& down) { take_down(self, down); });
+  st.keys = std::make_unique<key_guard>(st.disk->certificates(), st.disk->data_key());
   start_driver(self);
-  resume_membership(self);
+  start(self);
   return {
     [](const NodeOrders&) {}, // one node alone has nobody who changes its role
     [self](const InitSwarm& request) { return init_swarm(self, request); },
@@ -395,9 +544,7 @@ node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
       return changed(errc::unimplemented, "joining another node's swarm is not available in this version of swarm-node");
     },
     [self](const LeaveSwarm& request) { return leave_swarm(self, request); },
-    [](const UnlockSwarm&) -> caf::result<MembershipChanged> {
-      return changed(errc::failed_precondition, "swarm is not locked");
-    },
+    [self](const UnlockSwarm& request) { return unlock_swarm(self, request); },
     [self](const ReadUnlockKey& request) { return delegate_to_control<UnlockKey>(self, request); },
     [self](const ReadLocalNode&) -> caf::result<LocalNode> { return describe_node(self); },
     [self](const ControlRequest& request) { return delegate_to_control<Written>(self, request); },
@@ -436,6 +583,8 @@ node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
       return status;
     },
     [self](const LeadershipChanged& change) { take_leadership(self, change); },
+    [self](tick_atom) { answer_unlocking(self); },
+    [self](flush_atom) { follow_cluster(self); },
     [self](stop_atom) { stop_node(self); },
   };
 }

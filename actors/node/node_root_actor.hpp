@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/node/key_guard.hpp"
 #include "actors/node/leader_part.hpp"
 #include "actors/node/local_state.hpp"
 #include "actors/node/manager_part.hpp"
@@ -28,8 +29,14 @@ struct node_options {
   std::function<void(const std::string&)> give_up;
 };
 
+/// | from    | message           | meaning                                          |
+/// |---------|-------------------|--------------------------------------------------|
+/// | RAFT    | LeadershipChanged | who leads                                        |
+/// | CONTROL | flush             | the cluster object is another: what is on disk follows it |
+/// | self    | tick              | `swarm unlock` has waited long enough for a leader |
+/// | daemon  | stop              | end everything but running tasks                 |
 using node_root_interface = node_root_actor::extend<
-  caf::reacts_to<LeadershipChanged>, caf::reacts_to<stop_atom>>;
+  caf::reacts_to<LeadershipChanged>, caf::reacts_to<flush_atom>, caf::reacts_to<tick_atom>, caf::reacts_to<stop_atom>>;
 
 struct node_root_state {
   static inline const char* name = "node";
@@ -37,6 +44,7 @@ struct node_root_state {
   std::string error;
   node_options opts;
   std::unique_ptr<local_state> disk;
+  std::unique_ptr<key_guard> keys;
   LocalAddresses addresses;
   std::string cluster_id, node_id;
 
@@ -51,6 +59,10 @@ struct node_root_state {
   Command bootstrap;
   bool bootstrap_due = false;
   caf::typed_response_promise<MembershipChanged> init_promise;
+  failure init_problem;                                          ///< why what init has begun is being taken away
+  std::vector<caf::typed_response_promise<MembershipChanged>> unlocking; ///< answered when a leader is known
+  bool following = false;                                        ///< the cluster object is being read
+  bool follow_again = false;                                     ///< it has changed meanwhile
   /// Those who wait for the manager half to end: `swarm leave`, or the whole node.
   std::vector<caf::typed_response_promise<MembershipChanged>> leaving;
   bool wipe_when_stopped = false;

@@ -89,5 +89,18 @@ TEST_F(cert_files, missing_and_unsafe_keys_are_told_apart) {
   EXPECT_EQ(status(), load_status::missing);
 }
 
+TEST_F(cert_files, a_sealed_key_opens_with_its_data_key_only) {
+  const auto key_of_disk = crypto::data_key::generate();
+  ASSERT_TRUE(save_credentials(folder, second, &key_of_disk).ok());
+  EXPECT_EQ(load_credentials(folder).status, load_status::locked);
+  EXPECT_EQ(load_credentials(folder).credentials.certificate_pem, second.certificate_pem);
+  const auto other = crypto::data_key::generate();
+  EXPECT_EQ(load_credentials(folder, &other).status, load_status::damaged);
+  const auto loaded = load_credentials(folder, &key_of_disk);
+  EXPECT_EQ(loaded.status, load_status::ok) << loaded.message;
+  EXPECT_TRUE(loaded.sealed);
+  EXPECT_EQ(loaded.credentials.key_pem, second.key_pem);
+}
+
 } // namespace
 } // namespace swarm::ca

@@ -142,5 +142,14 @@ TEST_F(control_actor_test, the_status_counts_writes_and_refusals) {
   EXPECT_EQ(status.value->facts().at("waiting"), "0");
 }
 
+TEST_F(control_actor_test, the_unlock_key_is_read_as_swarm_prints_it_and_empty_when_nothing_is_locked) {
+  start();
+  EXPECT_EQ(ask<UnlockKey>(control, ReadUnlockKey{}).value->unlock_key(), "");
+  state->objects.mutable_cluster()->set_unlock_key(std::string(32, '\0'));
+  EXPECT_EQ(ask<UnlockKey>(control, ReadUnlockKey{}).value->unlock_key(), "SWMKEY-1-" + std::string(43, 'A'));
+  log->answer = {errc::not_leader, "n2 leads"};
+  EXPECT_EQ(ask<UnlockKey>(control, ReadUnlockKey{}).error, log->answer);
+}
+
 } // namespace
 } // namespace swarm
