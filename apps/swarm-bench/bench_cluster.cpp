@@ -60,7 +60,7 @@ void lead(leader_ptr self) {
     .then([self](const CommandResult&) {
       auto& s = self->state;
       s.leader = std::make_unique<node::leader_part>(
-        self, node::leader_part::context{self->system(), s.manager->raft(), s.manager->store(), s.cluster_id, s.node_id, {}, s.directory});
+        self, node::leader_part::context{self->system(), s.manager->raft(), s.manager->store(), s.cluster_id, s.node_id, {}, {}});
       if (s.waiting)
         s.ready.deliver(s.leader->handles().dispatcher);
     });
