@@ -184,6 +184,14 @@ public:
     });
   }
 
+  void end_agents() override {
+    for (const auto& agent : agents_)
+      caf::anon_send_exit(agent, caf::exit_reason::user_shutdown);
+    for (const auto& agent : agents_)
+      self_->wait_for(agent);
+    agents_.clear();
+  }
+
 private:
   template <class Reply, class Request>
   Reply ask(Request request) {
