@@ -26,7 +26,7 @@ struct logs_state {
   std::uint64_t next_stream = 1;
   logs_options opts;
   agents nodes;
-  std::map<std::string, task_place> tasks;
+  task_places tasks;
   struct subscription {
     reader core;
     log_sink sink;
