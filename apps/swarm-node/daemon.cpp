@@ -25,6 +25,7 @@
 #include "drivers/docker/docker_driver.hpp"
 #include "drivers/process/process_driver.hpp"
 #include "drivers/simulated/simulated_driver.hpp"
+#include "drivers/task_files.hpp"
 #include "runtime/crypto/bytes.hpp"
 #include "runtime/log.hpp"
 #include "runtime/system.hpp"
@@ -86,7 +87,7 @@ std::function<driver_actor(caf::actor_system&)> driver_factory(const daemon_opti
     case config::driver_kind::process: {
       process::process_driver_options opts;
       opts.state_directory = o.data_root + "/process";
-      opts.files_directory = runtime_folder(o) + "/files";
+      opts.files_directory = driver::folder_in_memory(runtime_folder(o) + "/files");
       opts.shim = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "swarm-task-shim";
       return [opts](caf::actor_system& system) -> driver_actor { return system.spawn<caf::detached>(process::process_driver, opts); };
     }
