@@ -165,8 +165,14 @@ failure describe(const AssignedTask& task, const TaskTemplate& what, const Servi
   expander expand{context};
   auto& spec = *out.mutable_spec()->mutable_container_spec();
   expand(*spec.mutable_hostname(), "hostname");
-  for (auto& entry : *spec.mutable_env())
-    expand(entry, "env");
+  for (auto& entry : *spec.mutable_env()) {
+    const auto equals = entry.find('=');
+    if (equals == std::string::npos)
+      continue;
+    auto text = entry.substr(equals + 1);
+    expand(text, "env");
+    entry.replace(equals + 1, std::string::npos, text);
+  }
   expand_mounts(spec, expand);
   if (!expand.error().ok())
     return expand.error();

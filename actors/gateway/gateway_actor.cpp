@@ -474,7 +474,7 @@ bool read_log_options(self_ptr self, const api_call& call, SubscribeLogs& out) {
     std::int64_t lines = 0;
     const auto [rest, ec] = std::from_chars(tail.data(), tail.data() + tail.size(), lines);
     if (ec != std::errc{} || rest != tail.data() + tail.size() || lines < 0) {
-      answer_error(self, call, {400, "invalid tail value " + text::quoted(tail) + ": must be 'all' or a number of lines"});
+      answer_error(self, call, {400, "tail value must be a positive integer or \"all\""});
       return false;
     }
     out.set_tail(lines);

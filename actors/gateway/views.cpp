@@ -21,8 +21,12 @@ using spec_texts = std::map<std::pair<std::string, std::uint64_t>, std::string>;
 
 spec_texts spec_texts_of(const ObjectsRead& read, api_minor api) {
   spec_texts out;
-  for (const auto& t : read.templates())
-    out.emplace(std::pair{t.service_id(), t.spec_version()}, to_json(t.spec(), api));
+  for (const auto& t : read.templates()) {
+    auto spec = t.spec();
+    if (spec.runtime() == "container")
+      spec.clear_runtime(); // a service shows it, a task does not
+    out.emplace(std::pair{t.service_id(), t.spec_version()}, to_json(spec, api));
+  }
   return out;
 }
 

@@ -325,11 +325,7 @@ void host_config(json_writer& out, const TaskDescription& task, const std::strin
     }
     out.end_object();
   }
-  // Restarting is the swarm's decision: it would be a second attempt inside one task.
-  out.key("RestartPolicy");
-  out.begin_object();
-  out.member("Name", "no");
-  out.end_object();
+  // No RestartPolicy: restarting is the swarm's decision, a second attempt inside one task would be none of its own.
 }
 
 } // namespace

@@ -28,6 +28,8 @@ NORMAL = [
     (r"(Less than a second|About a minute|About an hour|\d+ (second|minute|hour)s?) ago", "AGO"),
     (r'"(TrustRoot|CertIssuerSubject|CertIssuerPublicKey)": "[^"]+"', r'"\1": "DATA"'),
     (r'"(Index|Version|PID)": \d+', r'"\1": N'),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \+0000 utc", "TIME"),
+    (r"Issuer Public Key:\t\S+", "Issuer Public Key: DATA"),
     (r"[ \t]+(?=\n)", ""),
     (r"\n{2,}", "\n"),
 ]
@@ -36,7 +38,9 @@ NORMAL = [
 def normal(text):
     for pattern, replacement in NORMAL:
         text = re.sub(pattern, replacement, text, flags=re.S)
-    return re.sub(r" {2,}", "  ", text).strip()
+    # How often the progress display was redrawn says how fast it went, not what was done.
+    lines = [line for line in text.splitlines() if not re.match(r"\s*(overall progress|job progress|active tasks|\d+/\d+|verify|ID12):", line)]
+    return re.sub(r" {2,}", "  ", "\n".join(lines)).strip()
 
 
 class Side:

@@ -195,9 +195,12 @@ const std::vector<bad_service> catalogue{
    "ContainerSpec: Retries in HealthConfig cannot be negative"},
   {"hostname template", [](auto& s) { container_of(s).set_hostname("{{.Foo}}"); }, errc::invalid_argument, false,
    "expanding hostname failed: template: expansion:1:2: executing \"expansion\" at <.Foo>: can't evaluate field Foo in type "
-   "template.Context"},
+   "*template.Context"},
   {"env template", [](auto& s) { container_of(s).add_env("A={{.Node.ID"); }, errc::invalid_argument, false,
-   "expanding env failed: template: expansion:1: unclosed action"},
+   "expanding env failed: expanding env \"A={{.Node.ID\": template: expansion:1: unclosed action"},
+  {"unknown field of a node", [](auto& s) { container_of(s).add_env("A={{.Node.Nonsense}}"); }, errc::invalid_argument, false,
+   "expanding env failed: expanding env \"A={{.Node.Nonsense}}\": template: expansion:1:7: executing \"expansion\" at "
+   "<.Node.Nonsense>: can't evaluate field Nonsense in type struct { ID string; Hostname string; Platform template.Platform }"},
   {"mount template", [](auto& s) { add_mount(s, "/x", "/{{frob}}"); }, errc::invalid_argument, false,
    "expanding mounts failed: template: expansion:1: function \"frob\" not defined"},
   {"negative replicas", [](auto& s) { s.mutable_mode()->mutable_replicated()->set_replicas(~0ull); }, errc::invalid_argument,
@@ -215,6 +218,12 @@ const std::vector<bad_service> catalogue{
    },
    errc::invalid_argument, false, "Total completed jobs must not be negative"},
 };
+
+TEST_F(control_core_test, a_variable_without_a_value_is_no_template) {
+  auto spec = service_spec("web");
+  container_of(spec).add_env("{{.Nonsense}}");
+  EXPECT_TRUE(create(spec).command);
+}
 
 TEST_F(control_core_test, every_bad_service_is_refused_in_swarms_words_at_create_and_at_update) {
   for (const auto& bad : catalogue) {
