@@ -16,6 +16,10 @@ inline constexpr std::uint32_t default_mtu = 1450;
 inline constexpr std::string_view vni_option = "com.docker.network.driver.overlay.vxlanid_list";
 inline constexpr std::string_view mtu_option = "com.docker.network.driver.mtu";
 
+/// On the bridge that carries a network of swarm scope on one host: that network's id; and the cluster that made it.
+inline constexpr std::string_view network_label = "io.swarm-node.network.id";
+inline constexpr std::string_view cluster_label = "io.swarm-node.cluster.id";
+
 /// Networks that every engine has; a service names them, and needs no address.
 [[nodiscard]] inline bool is_engine_network(std::string_view name) {
   return name == "host" || name == "bridge" || name == "none";

@@ -47,6 +47,8 @@ refusal check_network_support(const NetworkSpec& spec) {
   for (const auto& [key, value] : spec.options())
     if (auto bad = check_option(key, value); !bad.ok())
       return bad;
+  if (spec.ipam().config_size() > 1)
+    return cannot("networks of swarm scope have one subnet each in this version of swarm-node");
   for (const auto& ipam : spec.ipam().config()) {
     const auto subnet = parse_ipv4_subnet(ipam.subnet());
     if (!subnet)
