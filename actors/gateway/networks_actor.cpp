@@ -63,7 +63,7 @@ void read_swarm(worker_ptr self, const call_ptr& call, ReadObjects request, F do
       done(local, ObjectsRead{});
       return;
     }
-    self->request(self->state.root, request_deadline, request)
+    self->request(self->state.root, self->state.options->request_deadline, request)
       .then([local, done](const ObjectsRead& read) { done(local, read); },
             [local, done](const caf::error&) { done(local, ObjectsRead{}); });
   });
@@ -315,7 +315,7 @@ void prune_next(worker_ptr self, const call_ptr& call, const std::shared_ptr<pru
   work->left.pop_back();
   ControlRequest request;
   request.mutable_remove_network()->set_network_id(network.id());
-  self->request(self->state.root, request_deadline, std::move(request))
+  self->request(self->state.root, self->state.options->request_deadline, std::move(request))
     .then(
       [self, call, work, network](const Written& written) {
         if (written.code() == 0)
