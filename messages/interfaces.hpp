@@ -2,6 +2,7 @@
 // messages/*.proto. Every actor also answers ReadStatus with ActorStatus (left out of the tables).
 #pragma once
 
+#include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/typed_actor.hpp>
 
 #include "messages/ca.pb.h"
@@ -9,6 +10,7 @@
 #include "messages/control.pb.h"
 #include "messages/dispatcher.pb.h"
 #include "messages/driver.pb.h"
+#include "messages/errors.hpp"
 #include "messages/introspect.pb.h"
 #include "messages/link.pb.h"
 #include "messages/logs.pb.h"
@@ -300,6 +302,15 @@ using members_actor = caf::typed_actor<
   caf::reacts_to<tick_atom>,
   status_clause>;
 
+/// LOG SOURCE — streams one task's lines: the agent of this host, or LINKS' stand-in for another's.
+/// | from | message                | meaning                                      | reply | errors |
+/// |------|------------------------|----------------------------------------------|-------|--------|
+/// | LOGS | ReadTaskLogs, log_sink | stream lines within the credit given         | –     | –      |
+/// | LOGS | LogCredit              | that many bytes more may be sent             | –     | –      |
+/// | LOGS | CancelLogs             | the reader is gone                           | –     | –      |
+using log_source = caf::typed_actor<
+  caf::reacts_to<ReadTaskLogs, log_sink>, caf::reacts_to<LogCredit>, caf::reacts_to<CancelLogs>>;
+
 /// LOGS — brings the log lines of many tasks to one reader.                      actors/logs
 /// | from    | message                 | meaning                                   | reply | errors |
 /// |---------|-------------------------|-------------------------------------------|-------|--------|
@@ -317,6 +328,59 @@ using logs_actor = caf::typed_actor<
   caf::reacts_to<EventBatch>,
   caf::reacts_to<tick_atom>,
   status_clause>;
+
+/// LINK LISTENER — hears which nodes are within reach and who leads.
+/// | from  | message     | meaning                                    | reply | errors |
+/// |-------|-------------|--------------------------------------------|-------|--------|
+/// | LINKS | LinkChanged | a link is up, or no longer                 | –     | –      |
+/// | LINKS | LeaderHint  | a manager says who leads                   | –     | –      |
+using link_listener = caf::typed_actor<caf::reacts_to<LinkChanged>, caf::reacts_to<LeaderHint>>;
+
+/// What other nodes may address on this host. An empty handle: not here; askers get `absent` at once.
+struct local_destinations {
+  failure absent{errc::unavailable, "this node does not do that"}; ///< of a follower: not_leader, naming the leader
+  raft_actor raft;
+  dispatcher_actor dispatcher;
+  control_actor control; ///< on a follower this and the next two may be stand-ins for the leader's
+  ca_actor ca;
+  members_actor members;
+  logs_actor logs;
+  agent_inbox agent;
+  log_source agent_logs;
+};
+
+/// LINKS — the links of this host to other nodes, and who may say what on them.  actors/links
+/// | from      | message                  | meaning                                          | reply             | errors |
+/// |-----------|--------------------------|--------------------------------------------------|-------------------|--------|
+/// | NODE ROOT | local_destinations       | who answers here from now on                     | –                 | –      |
+/// | NODE ROOT | ListenForPeers           | accept links here, or no longer                  | ListeningForPeers | unavailable, invalid_argument |
+/// | NODE ROOT | ConnectPeer              | keep a link to this node up                      | –                 | –      |
+/// | NODE ROOT | ForgetPeer               | no longer: close it                              | –                 | –      |
+/// | NODE ROOT | PeerRoles                | who is who now, and whom to refuse               | –                 | –      |
+/// | NODE ROOT | Membership               | the nodes behind raft ids                        | –                 | –      |
+/// | NODE ROOT | LeaderHint               | passed on to every peer                          | –                 | –      |
+/// | any       | subscribe, link_listener | LinkChanged of every link now, news from here on | –                 | –      |
+/// | self      | tick                     | dial again                                       | –                 | –      |
+using links_actor = caf::typed_actor<
+  caf::reacts_to<local_destinations>,
+  caf::replies_to<ListenForPeers>::with<ListeningForPeers>,
+  caf::reacts_to<ConnectPeer>,
+  caf::reacts_to<ForgetPeer>,
+  caf::reacts_to<PeerRoles>,
+  caf::reacts_to<Membership>,
+  caf::reacts_to<LeaderHint>,
+  caf::reacts_to<subscribe_atom, link_listener>,
+  caf::reacts_to<tick_atom>,
+  status_clause>;
+
+/// OUTSIDER — asks a manager for a node that has no certificate yet. The text is IP:PORT.     actors/links
+/// | from      | message                                | meaning                                   | reply                 | errors |
+/// |-----------|----------------------------------------|-------------------------------------------|-----------------------|--------|
+/// | NODE ROOT | addr, ReadRootCertificate              | of a peer that nobody vouches for         | RootCertificate       | unavailable, deadline_exceeded |
+/// | NODE ROOT | addr, root's PEM, IssueNodeCertificate | of a manager that proves itself under that root | NodeCertificateIssued | likewise, and what CA says |
+using outsider_actor = caf::typed_actor<
+  caf::replies_to<std::string, ReadRootCertificate>::with<RootCertificate>,
+  caf::replies_to<std::string, std::string, IssueNodeCertificate>::with<NodeCertificateIssued>>;
 
 /// NODE ROOT — this host's membership; the door of GATEWAY to whatever part of the swarm runs here.   actors/node
 /// | from    | message                     | meaning                                 | reply             | errors |
@@ -357,3 +421,5 @@ using node_root_actor = caf::typed_actor<
 using introspect_actor = caf::typed_actor<caf::replies_to<ReadTree>::with<SupervisionTree>, status_clause>;
 
 } // namespace swarm
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::local_destinations)
