@@ -248,6 +248,7 @@ using task_actor = caf::typed_actor<
 /// | TASK       | UpdateTaskStatus       | gathered, saved, sent on               | –     | –      |
 /// | MANAGER    | subscribe, dispatcher_actor | the dispatcher to register with   | –     | –      |
 /// | NODE ROOT  | subscribe, node_listener | whom to tell of NodeOrders           | –     | –      |
+/// | NODE ROOT  | NodeTLSInfo            | told to the manager with the description | –   | –      |
 /// | LOGS       | ReadTaskLogs, log_sink | passed on to the driver                | –     | –      |
 /// | LOGS       | LogCredit              | passed on to the driver                | –     | –      |
 /// | LOGS       | CancelLogs             | passed on to the driver                | –     | –      |
@@ -263,6 +264,7 @@ using agent_actor = caf::typed_actor<
   caf::reacts_to<UpdateTaskStatus>,
   caf::reacts_to<subscribe_atom, dispatcher_actor>,
   caf::reacts_to<subscribe_atom, node_listener>,
+  caf::reacts_to<NodeTLSInfo>,
   caf::reacts_to<ReadTaskLogs, log_sink>,
   caf::reacts_to<LogCredit>,
   caf::reacts_to<CancelLogs>,

@@ -17,6 +17,8 @@ namespace swarm::control {
 struct options {
   /// Fresh join tokens for the chosen roles: the secrets come from outside, since a core has no good randomness.
   std::function<void(Cluster&, bool worker, bool manager)> rotate_join_tokens;
+  /// Begins, changes or calls off the replacement of the cluster's root, as its spec says; the answer is why not.
+  std::function<failure(Cluster&, wall_ns)> follow_ca_config;
   /// 32 bytes from the system.
   std::function<std::string()> make_unlock_key;
   /// Refuse ingress ports when there is no ingress network. Set it where a network plane creates one.
@@ -55,12 +57,12 @@ private:
   refusal update_config(UpdateConfigObject& request, Written& answer, StoreAction& action) const;
   refusal create_network(CreateNetwork& request, Written& answer, StoreAction& action);
   refusal remove_network(const RemoveNetwork& request, Written& answer, StoreAction& action) const;
-  refusal update_cluster(UpdateCluster& request, Written& answer, StoreAction& action) const;
+  refusal update_cluster(UpdateCluster& request, wall_ns wall, Written& answer, StoreAction& action) const;
 
   /// What create and update of a service share: conversion, networks, defaults, rules, warnings.
   refusal prepare(ServiceSpec& spec, Written& answer) const;
   refusal resolve_networks(ServiceSpec& spec) const;
-  refusal fill(ControlRequest& request, Written& answer, StoreAction& action);
+  refusal fill(ControlRequest& request, wall_ns wall, Written& answer, StoreAction& action);
   [[nodiscard]] std::string fresh_id();
 
   options opts_;

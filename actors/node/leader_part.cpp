@@ -2,7 +2,9 @@
 #include "actors/node/leader_part.hpp"
 
 #include "actors/allocator/allocator_actor.hpp"
+#include "actors/ca/ca_actor.hpp"
 #include "actors/ca/join_token.hpp"
+#include "actors/ca/root_rotation.hpp"
 #include "actors/control/control_actor.hpp"
 #include "actors/dispatcher/dispatcher_sup.hpp"
 #include "actors/logs/logs_actor.hpp"
@@ -20,6 +22,7 @@ control::control_options control_options_of(const leader_part::context& ctx) {
   out.core.rotate_join_tokens = [](Cluster& cluster, bool worker, bool manager) {
     ca::rotate_join_tokens(*cluster.mutable_root_ca()->mutable_join_tokens(), cluster.root_ca().certificate_pem(), worker, manager);
   };
+  out.core.follow_ca_config = ca::follow_ca_config;
   out.core.make_unlock_key = [] { return crypto::random_bytes(crypto::secret_key::size); };
   return out;
 }
@@ -34,6 +37,10 @@ caf::actor untyped(const Handle& handle) {
 std::vector<child_spec> leader_part::specs() {
   const auto permanent = restart_kind::permanent;
   return {
+    {"ca", permanent, [this] {
+       handles_.ca = ctx_.system.spawn(ca::certificate_authority, ca::ca_options{}, ctx_.raft, ctx_.store, crypto::seeded_source());
+       return untyped(handles_.ca);
+     }},
     {"allocator", permanent, [this] {
        return untyped(ctx_.system.spawn(allocator::port_allocator, allocator::allocator_options{}, ctx_.raft, ctx_.store));
      }},

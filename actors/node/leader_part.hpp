@@ -9,6 +9,7 @@
 namespace swarm::node {
 
 struct leader_handles {
+  ca_actor ca;
   control_actor control;
   dispatcher_actor dispatcher;
   logs_actor logs;

@@ -43,6 +43,8 @@ private:
   [[nodiscard]] failure put_config(PutConfig& put);
   [[nodiscard]] failure put_network(PutNetwork& put);
   [[nodiscard]] failure put_cluster(PutCluster& put);
+  void change_cluster(Cluster fresh);
+  void remember_removed(const std::string& id);
   [[nodiscard]] failure remove_secret(const std::string& id);
   [[nodiscard]] failure remove_config(const std::string& id);
   [[nodiscard]] failure remove_network(const std::string& id);

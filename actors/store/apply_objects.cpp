@@ -7,6 +7,9 @@ namespace swarm::store {
 
 namespace {
 
+// Swarm's: longer than clocks differ, and than an unattended host stays off.
+constexpr std::int64_t removed_node_margin_ns = 7LL * 24 * 3600 * 1'000'000'000;
+
 bool is_manager(const Node& node) { return node.spec().role() == NODE_ROLE_MANAGER; }
 
 /// Whether the Raft group would still have a quorum of reachable members without this node.
@@ -106,7 +109,23 @@ failure applier::remove_node(const RemoveObject& remove) {
   auto& event = *out_.events.add_nodes();
   event.set_kind(CHANGE_KIND_REMOVED);
   *event.mutable_node() = *old;
+  remember_removed(remove.id());
   return {};
+}
+
+// Its certificate is good for some time yet: until then it is on a list of those whom nobody talks to.
+void applier::remember_removed(const std::string& id) {
+  if (!state_.cluster)
+    return;
+  auto fresh = *state_.cluster;
+  auto& removed = *fresh.mutable_removed_nodes();
+  const auto expired = std::remove_if(removed.begin(), removed.end(),
+                                      [this](const RemovedNode& n) { return n.until() < command_.proposed_at(); });
+  removed.erase(expired, removed.end());
+  auto& entry = *removed.Add();
+  entry.set_node_id(id);
+  entry.set_until(command_.proposed_at() + fresh.spec().ca_config().node_cert_expiry() + removed_node_margin_ns);
+  change_cluster(std::move(fresh));
 }
 
 // -- secrets and configs: alike but for their names ------------------------------------------------------------------------
@@ -311,15 +330,21 @@ failure applier::put_cluster(PutCluster& put) {
     if (old->meta().version().index() != put.expected_version())
       return out_of_sequence();
     *wanted.mutable_meta() = old->meta();
+    *wanted.mutable_removed_nodes() = old->removed_nodes(); // ours alone: the proposer may not know the latest
     updated(*wanted.mutable_meta());
   }
-  state_.cluster = std::make_shared<const Cluster>(std::move(wanted));
+  change_cluster(std::move(wanted));
+  return {};
+}
+
+void applier::change_cluster(Cluster fresh) {
+  const auto old = state_.cluster;
+  state_.cluster = std::make_shared<const Cluster>(std::move(fresh));
   undo_.push_back([this, old] { state_.cluster = old; });
   write(TableWrite::TABLE_CLUSTER, state_.cluster->id(), state_.cluster.get());
   auto& event = *out_.events.add_clusters();
   event.set_kind(old ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
   *event.mutable_cluster() = *state_.cluster;
-  return {};
 }
 
 } // namespace swarm::store
