@@ -347,8 +347,7 @@ struct local_destinations {
   ca_actor ca;
   members_actor members;
   logs_actor logs;
-  agent_inbox agent;
-  log_source agent_logs;
+  log_source agent; ///< its inbox needs no entry: it goes with RegisterNode
 };
 
 /// LINKS — the links of this host to other nodes, and who may say what on them.  actors/links
