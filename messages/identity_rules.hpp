@@ -7,10 +7,10 @@
 
 namespace swarm {
 
-/// The role that a node is to have a certificate for: what its spec says; but a manager that is to be a worker stays one
-/// until it has left the Raft group, else it could not take part in the very change that removes it.
+/// The role that a node is to have a certificate for. MEMBERS sets it after the spec: a manager that is to be a worker
+/// stays one until it has left the Raft group, else it could not take part in the very change that removes it.
 [[nodiscard]] inline NodeRole wanted_role(const Node& node) {
-  return node.spec().role() == NODE_ROLE_MANAGER || node.has_manager_status() ? NODE_ROLE_MANAGER : NODE_ROLE_WORKER;
+  return node.certificate_role() != NODE_ROLE_UNSPECIFIED ? node.certificate_role() : node.spec().role();
 }
 
 /// What a node is to trust: one root, or, while it is being replaced, the old and the new one. The last one issues.

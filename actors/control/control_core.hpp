@@ -44,6 +44,9 @@ public:
   /// The answer to the user when the Command of an outcome was applied or refused.
   [[nodiscard]] static Written conclude(Written answer, const CommandResult& result);
 
+  /// See view::take_peers.
+  [[nodiscard]] std::optional<PeerRoles> take_peers() { return view_.take_peers(); }
+
   [[nodiscard]] std::string dump() const;
 
 private:

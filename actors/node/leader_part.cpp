@@ -3,9 +3,6 @@
 
 #include "actors/allocator/allocator_actor.hpp"
 #include "actors/ca/ca_actor.hpp"
-#include "actors/ca/join_token.hpp"
-#include "actors/ca/root_rotation.hpp"
-#include "actors/control/control_actor.hpp"
 #include "actors/dispatcher/dispatcher_sup.hpp"
 #include "actors/logs/logs_actor.hpp"
 #include "actors/orchestrator/orchestrator_sup.hpp"
@@ -15,17 +12,6 @@
 namespace swarm::node {
 
 namespace {
-
-control::control_options control_options_of(const leader_part::context& ctx) {
-  control::control_options out;
-  out.cluster_changed = ctx.cluster_changed;
-  out.core.rotate_join_tokens = [](Cluster& cluster, bool worker, bool manager) {
-    ca::rotate_join_tokens(*cluster.mutable_root_ca()->mutable_join_tokens(), cluster.root_ca().certificate_pem(), worker, manager);
-  };
-  out.core.follow_ca_config = ca::follow_ca_config;
-  out.core.make_unlock_key = [] { return crypto::random_bytes(crypto::secret_key::size); };
-  return out;
-}
 
 template <class Handle>
 caf::actor untyped(const Handle& handle) {
@@ -64,10 +50,6 @@ std::vector<child_spec> leader_part::specs() {
        opts.seed = crypto::random_u64();
        handles_.dispatcher = dispatcher::spawn_dispatcher(ctx_.system, std::move(opts));
        return untyped(handles_.dispatcher);
-     }},
-    {"control", permanent, [this] {
-       handles_.control = ctx_.system.spawn(control::control_door, control_options_of(ctx_), ctx_.raft, ctx_.store, crypto::seeded_source());
-       return untyped(handles_.control);
      }},
     {"logs", permanent, [this] {
        logs::agents agents{{ctx_.node_id, ctx_.agent}};

@@ -10,8 +10,8 @@ namespace swarm::node {
 
 struct leader_handles {
   ca_actor ca;
-  control_actor control;
   dispatcher_actor dispatcher;
+  members_actor members;
   logs_actor logs;
 };
 
@@ -25,7 +25,7 @@ public:
     std::string cluster_id;
     std::string node_id;
     agent_actor agent;   ///< of this host, for logs
-    std::function<void()> cluster_changed; ///< see control_options
+    std::function<log_source(const std::string& node_id)> logs_of; ///< of other nodes; may be empty
   };
 
   template <class Self>

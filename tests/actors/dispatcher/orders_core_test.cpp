@@ -12,6 +12,7 @@ Node node(const std::string& id, NodeRole role, const std::string& addr = {}) {
   Node out;
   out.set_id(id);
   out.mutable_spec()->set_role(role);
+  out.set_certificate_role(role);
   if (!addr.empty())
     out.mutable_manager_status()->set_addr(addr);
   return out;
@@ -59,7 +60,9 @@ TEST_F(orders_core_test, a_promotion_concerns_one_node_and_a_new_manager_all) {
 }
 
 TEST_F(orders_core_test, a_demoted_manager_stays_one_until_it_has_left_the_raft_group) {
-  EXPECT_EQ(core.apply(event(node("m1", NODE_ROLE_WORKER, "10.0.0.1:2377"))), ids{});
+  auto demoted = node("m1", NODE_ROLE_WORKER, "10.0.0.1:2377");
+  demoted.set_certificate_role(NODE_ROLE_MANAGER);
+  EXPECT_EQ(core.apply(event(demoted)), ids{});
   EXPECT_EQ(core.orders_of("m1", "s").role(), NODE_ROLE_MANAGER);
   EXPECT_EQ(core.apply(event(node("m1", NODE_ROLE_WORKER))), (ids{"m1", "w1"}));
   EXPECT_EQ(core.orders_of("m1", "s").role(), NODE_ROLE_WORKER);
