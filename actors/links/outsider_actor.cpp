@@ -54,15 +54,15 @@ caf::result<Reply> ask(self_ptr self, io_threads& io, link::one_shot_target targ
 
 } // namespace
 
-outsider_actor::behavior_type ask_as_outsider(self_ptr self, io_threads& io, std::chrono::milliseconds deadline) {
+outsider_actor::behavior_type ask_as_outsider(self_ptr self, io_threads* io, std::chrono::milliseconds deadline) {
   return {
-    [self, &io, deadline](const std::string& addr, const ReadRootCertificate& request) {
-      return ask<RootCertificate>(self, io, {addr, "", deadline}, request);
+    [self, io, deadline](const std::string& addr, const ReadRootCertificate& request) {
+      return ask<RootCertificate>(self, *io, {addr, "", deadline}, request);
     },
-    [self, &io, deadline](const std::string& addr, const std::string& root_pem, const IssueNodeCertificate& request) {
+    [self, io, deadline](const std::string& addr, const std::string& root_pem, const IssueNodeCertificate& request) {
       if (root_pem.empty())
         return caf::result<NodeCertificateIssued>{to_error({errc::invalid_argument, "a join token goes to nobody who has not proved itself"})};
-      return ask<NodeCertificateIssued>(self, io, {addr, root_pem, deadline}, request);
+      return ask<NodeCertificateIssued>(self, *io, {addr, root_pem, deadline}, request);
     },
   };
 }

@@ -16,7 +16,7 @@ struct outsider_state {
 
 /// See the OUTSIDER table in messages/interfaces.hpp. Each question ends within `deadline`, which should be a little less
 /// than that of the asker; several may be under way. `io` outlives the actor.
-outsider_actor::behavior_type ask_as_outsider(observed_ptr<outsider_actor, outsider_state> self, io_threads& io,
+outsider_actor::behavior_type ask_as_outsider(observed_ptr<outsider_actor, outsider_state> self, io_threads* io,
                                               std::chrono::milliseconds deadline);
 
 } // namespace swarm::links

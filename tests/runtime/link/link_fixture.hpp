@@ -23,6 +23,16 @@ inline Envelope tell(const std::string& to, const std::string& type, const std::
   return out;
 }
 
+template <class F>
+bool eventually(F holds, duration patience = seconds{10}) {
+  for (const auto until = std::chrono::steady_clock::now() + patience; std::chrono::steady_clock::now() < until;) {
+    if (holds())
+      return true;
+    std::this_thread::sleep_for(milliseconds{2});
+  }
+  return holds();
+}
+
 /// One end: an endpoint and everything it reported.
 class end_point {
 public:
