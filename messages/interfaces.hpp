@@ -29,13 +29,25 @@ using status_clause = caf::replies_to<ReadStatus>::with<ActorStatus>;
 /// |---------|--------------------|----------------------------------------------------|----------|----------------|
 /// | RAFT    | Append             | write entries and hard state, then sync            | Appended | storage_failed |
 /// | STORE   | SaveState          | applied state; goes with the next transaction      | –        | –              |
+/// | RAFT, STORE | ReadSnapshotChunk | the state tables in chunks; delegated to a SNAPSHOT READER | InstallSnapshot | not_found, resource_exhausted |
+/// | RAFT    | InstallSnapshot    | a chunk from the leader; the last one switches over | SnapshotChunkStored | invalid_argument, resource_exhausted |
 /// | self    | flush              | everything queued so far becomes one transaction   | –        | –              |
-/// After an error it refuses everything and ends with errc::storage_failed: the node stops.
+/// After an error of the disk it refuses everything and ends with errc::storage_failed: the node stops.
 using storage_actor = caf::typed_actor<
   caf::replies_to<Append>::with<Appended>,
   caf::reacts_to<SaveState>,
+  caf::replies_to<ReadSnapshotChunk>::with<InstallSnapshot>,
+  caf::replies_to<InstallSnapshot>::with<SnapshotChunkStored>,
   caf::reacts_to<flush_atom>,
   status_clause>;
+
+/// SNAPSHOT READER — reads one snapshot beside STORAGE's writer; ends when nobody asks any more.   actors/storage
+/// | from    | message           | meaning                      | reply           | errors    |
+/// |---------|-------------------|------------------------------|-----------------|-----------|
+/// | STORAGE | ReadSnapshotChunk | for RAFT or STORE            | InstallSnapshot | not_found, storage_failed |
+/// | self    | tick              | idle or open for too long?   | –               | –         |
+using snapshot_reader_actor = caf::typed_actor<
+  caf::replies_to<ReadSnapshotChunk>::with<InstallSnapshot>, caf::reacts_to<tick_atom>, status_clause>;
 
 /// LEADERSHIP LISTENER — whoever must know who leads (MANAGER).
 /// | from | message           | meaning                        | reply | errors |
@@ -55,15 +67,18 @@ using raft_peers = caf::typed_actor<caf::reacts_to<RaftMessage>>;
 /// | CONTROL, leader | Command            | replicate, commit, apply                  | CommandResult         | not_leader, commit_unknown, resource_exhausted, storage_failed |
 /// | CONTROL         | ReadIndex          | wait until reads reflect all acknowledged | ReadIndexReached      | not_leader |
 /// | peers           | RaftMessage        | from another manager                      | –                     | –      |
+/// | LINKS           | LinkChanged        | down, and could not be made again at once | –                     | –      |
 /// | MANAGER         | TransferLeadership | hand over before stopping                 | LeadershipTransferred | not_leader |
 /// | MEMBERS         | ChangeMembership   | add a learner, or remove a member          | MembershipCommitted   | not_leader, failed_precondition |
 /// | MEMBERS, MANAGER | ReadMembership    | who is in the group, and who answers       | MembershipRead        | – |
 /// | self            | tick               | time has passed                           | –                     | –      |
-/// sends    : STORAGE ← Append · STORE ← ApplyEntries · listener ← LeadershipChanged · peers ← RaftMessage
+/// sends    : STORAGE ← Append, ReadSnapshotChunk, InstallSnapshot · STORE ← ApplyEntries, ReloadState
+///            listener ← LeadershipChanged · peers ← RaftMessage
 using raft_actor = caf::typed_actor<
   caf::replies_to<Command>::with<CommandResult>,
   caf::replies_to<ReadIndex>::with<ReadIndexReached>,
   caf::reacts_to<RaftMessage>,
+  caf::reacts_to<LinkChanged>,
   caf::replies_to<TransferLeadership>::with<LeadershipTransferred>,
   caf::replies_to<ChangeMembership>::with<MembershipCommitted>,
   caf::replies_to<ReadMembership>::with<MembershipRead>,
@@ -80,11 +95,13 @@ using store_subscriber = caf::typed_actor<caf::reacts_to<EventBatch>>;
 /// | from       | message                     | meaning                                  | reply          | errors |
 /// |------------|-----------------------------|------------------------------------------|----------------|--------|
 /// | RAFT       | ApplyEntries                | apply in log order, tell subscribers     | EntriesApplied | –      |
+/// | RAFT       | ReloadState                 | read everything anew from STORAGE        | EntriesApplied | storage_failed, unavailable |
 /// | CONTROL    | ReadObjects                 | list, or find one by key                 | ObjectsRead    | not_found, invalid_argument |
 /// | any leader | subscribe, store_subscriber | snapshot now, events from here on        | StoreSnapshot  | –      |
-/// monitors : its subscribers (a dead one is forgotten)      sends: STORAGE ← SaveState
+/// monitors : its subscribers (a dead one is forgotten)      sends: STORAGE ← SaveState, ReadSnapshotChunk
 using store_actor = caf::typed_actor<
   caf::replies_to<ApplyEntries>::with<EntriesApplied>,
+  caf::replies_to<ReloadState>::with<EntriesApplied>,
   caf::replies_to<ReadObjects>::with<ObjectsRead>,
   caf::replies_to<subscribe_atom, store_subscriber>::with<StoreSnapshot>,
   status_clause>;

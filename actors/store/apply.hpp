@@ -38,6 +38,7 @@ private:
   // apply_objects.cpp
   [[nodiscard]] failure put_node(PutNode& put);
   [[nodiscard]] failure put_observed_node(Node& seen);
+  [[nodiscard]] failure put_node_membership(const Node& seen);
   [[nodiscard]] failure remove_node(const RemoveObject& remove);
   [[nodiscard]] failure put_secret(PutSecret& put);
   [[nodiscard]] failure put_config(PutConfig& put);

@@ -27,6 +27,16 @@ bool can_lose(const object_table<Node>& nodes, const Node& leaving) {
   return reachable >= members / 2 + 1;
 }
 
+/// raft_id, certificate_role and manager_status, as `from` has them.
+void take_membership(Node& to, const Node& from) {
+  to.set_raft_id(from.raft_id());
+  to.set_certificate_role(from.certificate_role());
+  if (from.has_manager_status())
+    *to.mutable_manager_status() = from.manager_status();
+  else
+    to.clear_manager_status();
+}
+
 } // namespace
 
 // -- nodes -----------------------------------------------------------------------------------------------------------------
@@ -55,8 +65,20 @@ failure applier::put_observed_node(Node& seen) {
   }
   *seen.mutable_meta() = old->meta();
   *seen.mutable_spec() = old->spec();
+  take_membership(seen, *old);
   if (stable_bytes(seen) != stable_bytes(*old))
     store_node(CHANGE_KIND_UPDATED, std::move(seen), old);
+  return {};
+}
+
+failure applier::put_node_membership(const Node& seen) {
+  const auto old = state_.nodes.find(seen.id());
+  if (!old)
+    return {};
+  Node fresh = *old;
+  take_membership(fresh, seen);
+  if (stable_bytes(fresh) != stable_bytes(*old))
+    store_node(CHANGE_KIND_UPDATED, std::move(fresh), old);
   return {};
 }
 
@@ -64,6 +86,8 @@ failure applier::put_node(PutNode& put) {
   auto& wanted = *put.mutable_node();
   if (wanted.id().empty())
     return refuse(errc::invalid_argument, "a node needs an id");
+  if (put.membership_only())
+    return put_node_membership(wanted);
   if (put.observed_only())
     return put_observed_node(wanted);
   const auto old = state_.nodes.find(wanted.id());

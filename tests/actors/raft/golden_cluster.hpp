@@ -303,8 +303,9 @@ private:
         continue;
       }
       say(render(message));
-      if (nodes_.contains(message.to()) && !cuts_.contains({message.from(), message.to()}))
-        step(message.to(), received{std::move(message)});
+      const auto to = message.to();
+      if (nodes_.contains(to) && !cuts_.contains({message.from(), to}))
+        step(to, received{std::move(message)});
     }
   }
   void stabilize() {
