@@ -2,24 +2,38 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "messages/interfaces.hpp"
+#include "runtime/io.hpp"
+#include "runtime/link/credentials.hpp"
 
 namespace swarm::node {
 
-/// Made once per membership. The handles below `links` stand for actors of other hosts: those of the leader find it by
-/// themselves, wherever it is.
-struct cluster_links {
-  links_actor links;
-  raft_peers peers;
+/// Stand-ins for the actors that run on the leader only, for as long as that node leads.
+struct leader_proxies {
+  std::string node_id;
   dispatcher_actor dispatcher;
   control_actor control;
   ca_actor ca;
   members_actor members;
   logs_actor logs;
-  std::function<log_source(const std::string& node_id)> logs_of;
-  std::function<void()> stop; ///< closes the links and ends the actors
 };
+
+/// Made once per membership.
+struct cluster_links {
+  links_actor links;
+  raft_peers peers;
+  std::function<leader_proxies(const std::string& node_id)> proxies_of;
+  std::function<log_source(const std::string& node_id)> logs_of; ///< any thread
+  std::function<void()> end_logs;
+};
+
+[[nodiscard]] cluster_links make_cluster_links(caf::actor_system& system, io_threads& io,
+                                               std::shared_ptr<link::credential_store> credentials);
+/// They no longer answer.
+void end(const leader_proxies& proxies);
+void end(const cluster_links& links);
 
 } // namespace swarm::node

@@ -5,6 +5,7 @@
 #include "actors/ca/ca_actor.hpp"
 #include "actors/dispatcher/dispatcher_sup.hpp"
 #include "actors/logs/logs_actor.hpp"
+#include "actors/manager/members_actor.hpp"
 #include "actors/orchestrator/orchestrator_sup.hpp"
 #include "actors/scheduler/scheduler_actor.hpp"
 #include "runtime/crypto/bytes.hpp"
@@ -43,6 +44,12 @@ std::vector<child_spec> leader_part::specs() {
        opts.store = ctx_.store;
        return untyped(ctx_.system.spawn(scheduler::run_scheduler, std::move(opts)));
      }},
+    {"members", permanent, [this] {
+       manager::members_actor_options opts;
+       opts.core.seed = crypto::random_u64();
+       handles_.members = ctx_.system.spawn(manager::members_keeper, std::move(opts), ctx_.raft, ctx_.store);
+       return untyped(handles_.members);
+     }},
     {"dispatcher", permanent, [this] {
        dispatcher::dispatcher_options opts;
        opts.raft = ctx_.raft;
@@ -52,8 +59,10 @@ std::vector<child_spec> leader_part::specs() {
        return untyped(handles_.dispatcher);
      }},
     {"logs", permanent, [this] {
-       logs::agents agents{{ctx_.node_id, ctx_.agent}};
-       handles_.logs = ctx_.system.spawn(logs::log_broker, logs::logs_options{}, ctx_.store, std::move(agents));
+       auto source_of = [own = ctx_.node_id, agent = ctx_.agent, others = ctx_.logs_of](const std::string& node_id) -> log_source {
+         return node_id == own ? log_source{agent} : others ? others(node_id) : log_source{};
+       };
+       handles_.logs = ctx_.system.spawn(logs::log_broker, logs::logs_options{}, ctx_.store, std::move(source_of));
        return untyped(handles_.logs);
      }},
   };

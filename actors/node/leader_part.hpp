@@ -25,7 +25,7 @@ public:
     std::string cluster_id;
     std::string node_id;
     agent_actor agent;   ///< of this host, for logs
-    std::function<log_source(const std::string& node_id)> logs_of; ///< of other nodes; may be empty
+    std::function<log_source(const std::string& node_id)> logs_of; ///< of other nodes; empty on a host alone
   };
 
   template <class Self>

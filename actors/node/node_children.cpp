@@ -13,7 +13,7 @@ namespace swarm::node {
 namespace {
 
 constexpr std::chrono::seconds group_deadline{2};
-constexpr duration group_period = seconds{1};
+constexpr duration group_period = milliseconds{250};
 constexpr std::chrono::seconds listen_deadline{10};
 constexpr duration listen_retry = seconds{2};
 
@@ -160,9 +160,9 @@ void stop_manager(self_ptr self) {
 
 void start_links(self_ptr self) {
   auto& st = self->state;
-  if (st.links || !st.opts.spawn_links)
+  if (st.links || st.opts.io == nullptr)
     return;
-  st.links = st.opts.spawn_links(self->system(), st.credentials);
+  st.links = make_cluster_links(self->system(), *st.opts.io, st.credentials);
   self->monitor(st.links->links);
   self->send(st.links->links, subscribe_atom_v, link_listener{node_root_interface{self}});
   connect_managers(self, {st.managers.managers().begin(), st.managers.managers().end()});
@@ -173,7 +173,10 @@ void stop_links(self_ptr self) {
   if (!st.links)
     return;
   self->demonitor(st.links->links.address());
-  st.links->stop();
+  end(st.remote);
+  st.remote = {};
+  st.remote_term = 0;
+  end(*st.links);
   st.links.reset();
   st.connected.clear();
 }
@@ -216,7 +219,7 @@ void connect_managers(self_ptr self, const std::vector<ManagerAddress>& managers
 
 void publish(self_ptr self) {
   auto& st = self->state;
-  const auto dispatcher = st.leader ? st.leader->handles().dispatcher : st.links ? st.links->dispatcher : dispatcher_actor{};
+  const auto dispatcher = st.leader ? st.leader->handles().dispatcher : st.remote.dispatcher;
   if (st.agent && dispatcher && dispatcher != st.dispatcher_told) {
     st.dispatcher_told = dispatcher;
     self->send(st.agent, subscribe_atom_v, dispatcher);
@@ -232,7 +235,7 @@ void publish(self_ptr self) {
                                        ? "no leader is known"
                                        : "node " + st.leadership.leader_node_id() + " leads"};
     // Who joins knows one manager only, which need not be the leader.
-    here.ca = st.leader ? st.leader->handles().ca : st.links->ca;
+    here.ca = st.leader ? st.leader->handles().ca : st.remote.ca;
     if (st.leader) {
       here.control = st.control;
       here.dispatcher = st.leader->handles().dispatcher;
@@ -288,19 +291,47 @@ void take_leadership(self_ptr self, const LeadershipChanged& change) {
     founded_leads(self);
   else if (st.membership.at() != membership::founding)
     start_leading(self);
-  if (st.links) {
-    LeaderHint hint;
-    hint.set_node_id(change.leader_node_id());
-    hint.set_addr(change.leader_addr());
-    hint.set_term(change.term());
+  LeaderHint hint;
+  hint.set_node_id(change.leader_node_id());
+  hint.set_addr(change.leader_addr());
+  hint.set_term(change.term());
+  if (st.links)
     self->send(st.links->links, hint);
-  }
+  take_hint(self, hint);
   publish(self);
   read_group(self);
   if (change.leader_raft_id() == 0)
     return;
   answer_unlocking(self);
   answer_join(self);
+  flush_calls(self);
+}
+
+// From RAFT of this host or from another manager, in no particular order: the later term is right. That nobody leads at the
+// moment is no reason to let go of whom we know: it may be elected again.
+void take_hint(self_ptr self, const LeaderHint& hint) {
+  auto& st = self->state;
+  if (!st.links || hint.node_id().empty() || hint.term() < st.remote_term)
+    return;
+  st.remote_term = hint.term();
+  if (hint.node_id() == st.remote.node_id)
+    return;
+  end(st.remote);
+  st.remote = {};
+  if (hint.node_id() != st.node_id) {
+    st.remote = st.links->proxies_of(hint.node_id());
+    if (!st.connected.contains(hint.node_id()) && !hint.addr().empty()) {
+      auto& peer = st.connected[hint.node_id()];
+      peer.set_node_id(hint.node_id());
+      peer.set_addr(hint.addr());
+      ConnectPeer connect;
+      connect.set_node_id(hint.node_id());
+      connect.set_addr(hint.addr());
+      self->send(st.links->links, connect);
+    }
+  }
+  log::info(self->label(), "leader", {{"node", hint.node_id()}, {"addr", hint.addr()}, {"term", hint.term()}});
+  publish(self);
   flush_calls(self);
 }
 

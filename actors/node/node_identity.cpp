@@ -267,7 +267,9 @@ void take_orders(self_ptr self, const NodeOrders& orders) {
       connect_managers(self, {orders.managers().begin(), orders.managers().end()});
   }
   if (const auto roots = st.identity->orders(time_of(self), orders)) {
-    const auto problem = ca::save_root(st.disk->certificates(), *roots);
+    const bool fits = ca::verify_node_certificate(st.certificate_pem, *roots, actor_registry::wall_now_ns()).has_value();
+    const auto problem = fits ? ca::save_root(st.disk->certificates(), *roots)
+                              : failure{errc::failed_precondition, "this node's certificate does not lead to them"};
     if (!problem.ok())
       log::warn(self->label(), "roots_not_saved", {{"reason", problem.message}});
     else if (!use_identity(self))
@@ -283,7 +285,7 @@ void renew_when_due(self_ptr self) {
   auto& st = self->state;
   if (!st.identity || st.stopping || !st.membership.has_identity() || !st.identity->begin_renewal(time_of(self)))
     return;
-  const auto ca = st.leader ? st.leader->handles().ca : st.links ? st.links->ca : ca_actor{};
+  const auto ca = st.leader ? st.leader->handles().ca : st.remote.ca;
   if (!ca)
     return st.identity->failed(time_of(self));
   const auto key = crypto::private_key::generate();

@@ -1,5 +1,6 @@
 // `swarm join`: a first certificate, then a worker's or a manager's life; and how a node becomes a manager later.
 #include "actors/ca/certificates.hpp"
+#include "actors/links/outsider_actor.hpp"
 #include "actors/node/join_plan.hpp"
 #include "actors/node/node_parts.hpp"
 #include "runtime/crypto/bytes.hpp"
@@ -12,8 +13,9 @@ namespace swarm::node {
 
 namespace {
 
-constexpr duration join_patience = seconds{20};            // Swarm's; joining goes on after it
-constexpr std::chrono::seconds question_deadline{6};       // OUTSIDER's own is shorter
+constexpr duration join_patience = seconds{19};            // Swarm's 20 s, less what GATEWAY needs; joining goes on after it
+constexpr std::chrono::seconds question_deadline{6};
+constexpr std::chrono::milliseconds answer_margin{500};    // OUTSIDER gives up before we do
 constexpr std::chrono::seconds manager_deadline{15};
 constexpr duration promote_retry_min = milliseconds{500};
 constexpr duration promote_retry_max = seconds{10};
@@ -100,8 +102,7 @@ void take_certificate(self_ptr self, const join_core::accepted& by) {
   auto& st = self->state;
   if (auto problem = save_certificate(st, by); !problem.ok())
     return refuse_join(self, std::move(problem));
-  crypto::wipe(st.joining->private_key_pem);
-  st.joining.reset();
+  end_joining(self);
   log::set_node(st.node_id);
   log::info(self->label(), "joined", {{"cluster", st.cluster_id}, {"manager", by.addr}});
   if (use_identity(self))
@@ -131,7 +132,7 @@ void promotion_failed(self_ptr self, const failure& why) {
 
 bool still_promoted(self_ptr self) {
   auto& st = self->state;
-  return st.membership.at() == membership::promoted && st.links && !st.stopping;
+  return st.membership.at() == membership::promoted && st.remote.members && !st.stopping;
 }
 
 void start_raft_half(self_ptr self, std::uint64_t raft_id, const std::string& unlock_key) {
@@ -168,7 +169,7 @@ caf::result<MembershipChanged> join_swarm(self_ptr self, const JoinSwarm& reques
   auto plan = plan_join(request, read_host_addresses(), st.opts.listen_addr, st.opts.advertise_addr);
   if (!plan.problem.ok())
     return changed(plan.problem);
-  if (!st.opts.spawn_outsider || !st.opts.spawn_links)
+  if (st.opts.io == nullptr)
     return changed(errc::unimplemented, "this host has no links to others");
   if (auto problem = st.disk->begin(); !problem.ok())
     return changed(problem);
@@ -181,12 +182,22 @@ caf::result<MembershipChanged> join_swarm(self_ptr self, const JoinSwarm& reques
   st.addresses.set_availability(request.availability());
   st.joining.emplace(joining_host{join_core{plan.remote_addrs, plan.token, now, rng()}, request.join_token(), key.pem(),
                                   key.public_key_der(), id128::random(rng).str(), request.availability(),
-                                  st.opts.spawn_outsider(self->system())});
+                                  self->system().spawn(links::ask_as_outsider, st.opts.io, std::chrono::milliseconds{question_deadline} - answer_margin)});
   st.membership.become(membership::joining);
   auto promise = self->make_response_promise<MembershipChanged>();
   st.join_waiting = waiting_membership{promise, now + join_patience};
   perform(self, st.joining->core.begin());
   return promise;
+}
+
+void end_joining(self_ptr self) {
+  auto& st = self->state;
+  if (!st.joining)
+    return;
+  crypto::wipe(st.joining->private_key_pem);
+  crypto::wipe(st.joining->token);
+  caf::anon_send_exit(st.joining->outsider, caf::exit_reason::user_shutdown);
+  st.joining.reset();
 }
 
 void joining_tick(self_ptr self) {
@@ -218,14 +229,14 @@ void ask_for_raft(self_ptr self) {
   JoinRaft request;
   request.set_node_id(st.node_id);
   request.set_addr(st.addresses.advertise_addr());
-  self->request(st.links->members, manager_deadline, request)
+  self->request(st.remote.members, manager_deadline, request)
     .then(
       [self, failed](const RaftJoined& joined) {
         if (!still_promoted(self))
           return promotion_failed(self, {errc::failed_precondition, "no longer wanted"});
         connect_managers(self, {joined.managers().begin(), joined.managers().end()});
         // A new database of a locked swarm never has its key in clear.
-        self->request(self->state.links->control, manager_deadline, ReadUnlockKey{})
+        self->request(self->state.remote.control, manager_deadline, ReadUnlockKey{})
           .then(
             [self, raft_id = joined.raft_id()](const UnlockKey& key) {
               if (!still_promoted(self))

@@ -39,7 +39,7 @@ void begin_leaving(self_ptr self, const LeaveSwarm& request) {
   if (st.membership.at() == membership::leaving)
     return;
   st.membership.become(membership::leaving);
-  st.joining.reset();
+  end_joining(self);
   hand_over(self, [self, request] {
     auto& s = self->state;
     s.leader.reset(); // nobody may start what is being stopped
@@ -104,7 +104,7 @@ void forget_membership(self_ptr self) {
   st.identity.reset();
   st.certificate_pem.clear();
   st.ordered = false;
-  st.joining.reset();
+  end_joining(self);
   st.credentials = std::make_shared<link::credential_store>();
   st.keys = std::make_unique<key_guard>(st.disk->certificates(), st.disk->data_key());
 }

@@ -25,6 +25,7 @@ void connect_managers(self_ptr self, const std::vector<ManagerAddress>& managers
 /// What others may address here, and whom the agent talks to, after any of these has changed.
 void publish(self_ptr self);
 void take_leadership(self_ptr self, const LeadershipChanged& change);
+void take_hint(self_ptr self, const LeaderHint& hint);
 void take_down(self_ptr self, const caf::down_msg& down);
 void read_group(self_ptr self);
 void listen_again(self_ptr self);
@@ -40,6 +41,7 @@ void restart_alone(self_ptr self);
 // -- node_joining.cpp: swarm join, and becoming a manager
 [[nodiscard]] caf::result<MembershipChanged> join_swarm(self_ptr self, const JoinSwarm& request);
 void joining_tick(self_ptr self);
+void end_joining(self_ptr self);
 void ask_for_raft(self_ptr self);
 void answer_join(self_ptr self);
 

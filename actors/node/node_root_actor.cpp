@@ -63,7 +63,7 @@ void call_control(self_ptr self, const Request& request, caf::typed_response_pro
     s.calls.push_back({[self, request, promise, write, began] { call_control<Reply>(self, request, promise, write, began); },
                        time_of(self).now + milliseconds{250}});
   };
-  const auto target = !write || st.leader ? st.control : st.links ? st.links->control : control_actor{};
+  const auto target = !write || st.leader ? st.control : st.remote.control;
   if (!target)
     return again({errc::not_leader, "no leader is known"});
   self->request(target, call_deadline - (time_of(self).now - began), request)
@@ -90,8 +90,8 @@ std::optional<logs_actor> logs_of(self_ptr self) {
   auto& st = self->state;
   if (st.leader)
     return st.leader->handles().logs;
-  if (st.membership.is_manager() && st.links && st.links->logs)
-    return st.links->logs;
+  if (st.membership.is_manager() && st.remote.logs)
+    return st.remote.logs;
   return std::nullopt;
 }
 
@@ -200,10 +200,12 @@ node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
         self->send(self->state.links->links, roles);
     },
     [self](const LinkChanged& news) {
+      if (self->state.manager && self->state.control)
+        self->send(self->state.manager->raft(), news);
       log::info(self->label(), news.up() ? "link_up" : "link_down",
                 {{"node", news.node_id()}, {"addr", news.addr()}, {"reason", news.reason()}});
     },
-    [](const LeaderHint&) {}, // the stand-ins of LINKS follow it by themselves
+    [self](const LeaderHint& hint) { take_hint(self, hint); },
     [self](tick_atom) { tick(self); },
     [self](stop_atom) { stop_node(self); },
   };

@@ -32,10 +32,8 @@ struct node_options {
   std::chrono::milliseconds raft_election{400};
   /// Spawns the driver (docker, process or simulated): called again when it has ended.
   std::function<driver_actor(caf::actor_system&)> spawn_driver;
-  /// Makes this node's end of the links. Unset: a host that stays alone.
-  std::function<cluster_links(caf::actor_system&, std::shared_ptr<link::credential_store>)> spawn_links;
-  /// Asks managers while there is no certificate. Unset: this host cannot join.
-  std::function<outsider_actor(caf::actor_system&)> spawn_outsider;
+  /// For the links to other hosts; outlives the actor. Null: a host that stays alone.
+  io_threads* io = nullptr;
   /// This node gives up: called once, from the actor, with the reason. The process is to end with exit code 1.
   std::function<void(const std::string&)> give_up;
 };
@@ -59,6 +57,7 @@ struct waiting_membership {
   membership_promise promise;
   instant until;
 };
+
 struct waiting_call {
   std::function<void()> again;
   instant due;
@@ -101,6 +100,8 @@ struct node_root_state {
   dispatcher_actor dispatcher_told;                ///< whom the agent registers with
   control_actor control;
   std::optional<cluster_links> links;
+  leader_proxies remote;                           ///< of another node that leads; empty handles when there is none
+  std::uint64_t remote_term = 0;
   std::map<std::string, ManagerAddress> connected; ///< told to LINKS, by node id or "@addr"
   std::unique_ptr<manager_part> manager;
   std::unique_ptr<leader_part> leader;
