@@ -98,7 +98,8 @@ effects peers_core::up(instant now, const std::string& own_node_id, link with) {
   if (!first)
     out.push_back(hang_up{old->second.what.id, second_link});
   const auto said = news(with, true, "");
-  links_.insert_or_assign(with.node_id, entry{std::move(with), now});
+  const auto node_id = with.node_id;
+  links_.insert_or_assign(node_id, entry{std::move(with), now});
   out.push_back(adopt{id});
   if (first)
     out.push_back(report{said});

@@ -88,6 +88,7 @@ TEST_F(peers, of_two_links_dialled_at_once_both_ends_keep_the_same_one) {
   core.dialling("a", 1);
   (void)up(1, "a", true);
   const auto second = up(2, "a", false);
+  ASSERT_EQ(only<hang_up>(second).size(), 1U);
   EXPECT_EQ(only<hang_up>(second)[0].link, 1U);
   EXPECT_EQ(only<adopt>(second)[0].link, 2U);
   EXPECT_TRUE(only<report>(second).empty()) << "the node was within reach all the time";
@@ -97,8 +98,10 @@ TEST_F(peers, of_two_links_dialled_at_once_both_ends_keep_the_same_one) {
   peers_core other{{}, 7};
   (void)other.up(now, "a", link(1, "m", false));
   const auto kept = other.up(now, "a", link(2, "m", true));
+  ASSERT_EQ(only<hang_up>(kept).size(), 1U);
   EXPECT_EQ(only<hang_up>(kept)[0].link, 1U) << "on a, the dialled one stays";
   const auto refused = other.up(now, "a", link(3, "m", false));
+  ASSERT_EQ(only<hang_up>(refused).size(), 1U);
   EXPECT_EQ(only<hang_up>(refused)[0].link, 3U);
   EXPECT_TRUE(only<adopt>(refused).empty());
 }

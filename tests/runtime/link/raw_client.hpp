@@ -16,6 +16,7 @@
 #include <openssl/ssl.h>
 
 #include "runtime/crypto/x509.hpp"
+#include "runtime/http/transport.hpp"
 #include "runtime/link/frame.hpp"
 
 namespace swarm::link::test {
@@ -70,8 +71,7 @@ public:
       SSL_CTX_use_certificate(context_.get(), crypto::certificate::parse_pem(certificate_pem)->front().native());
       SSL_CTX_use_PrivateKey(context_.get(), crypto::private_key::parse_pem(key_pem)->native());
     }
-    ssl_.reset(SSL_new(context_.get()), SSL_free);
-    SSL_set_fd(ssl_.get(), socket_.fd());
+    ssl_.reset(http::make_ssl(context_.get(), socket_.fd(), false), SSL_free);
     ok_ = SSL_connect(ssl_.get()) == 1;
     ERR_clear_error();
   }
