@@ -16,6 +16,11 @@ std::map<std::string, std::string> labels_of(const TaskDescription& task) {
   set(label_service_id, task.service_id());
   set(label_service_name, task.service_name());
   set(label_cluster_id, task.cluster_id());
+  std::string networks;
+  for (const auto& network : task.network_definitions())
+    networks += (networks.empty() ? "" : ",") + network.id();
+  if (!networks.empty())
+    set(label_networks, networks);
   return out;
 }
 

@@ -24,6 +24,9 @@ inline constexpr std::string_view label_service_name = "com.docker.swarm.service
 /// Ours: only what carries it is ever reaped, so that a stock swarm's containers on the same engine are safe.
 inline constexpr std::string_view label_cluster_id = "io.swarm-node.cluster.id";
 
+/// Ids of the networks of swarm scope that it is on, with commas; absent when there are none.
+inline constexpr std::string_view label_networks = "io.swarm-node.networks";
+
 /// The spec's container labels with the system's over them.
 [[nodiscard]] std::map<std::string, std::string> labels_of(const TaskDescription& task);
 

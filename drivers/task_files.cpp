@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "runtime/crypto/bytes.hpp"
 #include "runtime/text.hpp"
 
 namespace swarm::driver {
@@ -59,19 +60,40 @@ failure write_one(const std::string& path, const SecretFile& file) {
   return error;
 }
 
+bool on_tmpfs(const std::string& path) {
+  struct statfs info {};
+  return ::statfs(path.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC;
+}
+
 } // namespace
+
+std::string folder_in_memory(const std::string& wanted) {
+  constexpr const char* shared_memory = "/dev/shm";
+  std::filesystem::path existing{wanted};
+  std::error_code ignored;
+  while (existing.has_relative_path() && !std::filesystem::exists(existing, ignored))
+    existing = existing.parent_path();
+  if (on_tmpfs(existing.string()) || !on_tmpfs(shared_memory))
+    return wanted;
+  return std::string{shared_memory} + "/swarm-node-" + crypto::hex(crypto::sha256(wanted)).substr(0, 16);
+}
 
 failure task_files::ensure_tmpfs() {
   if (mounted_)
     return {};
   std::error_code ignored;
-  std::filesystem::create_directories(directory_, ignored);
-  struct statfs info {};
-  if (::statfs(directory_.c_str(), &info) != 0)
+  std::filesystem::create_directories(std::filesystem::path{directory_}.parent_path(), ignored);
+  // /dev/shm is open to everybody: what somebody else has put there under our name is not ours.
+  struct stat found {};
+  if (::mkdir(directory_.c_str(), 0700) != 0 && errno != EEXIST)
+    return system_failure("cannot create " + directory_);
+  if (::lstat(directory_.c_str(), &found) != 0)
     return system_failure("cannot use " + directory_);
+  if (!S_ISDIR(found.st_mode) || found.st_uid != ::geteuid())
+    return {errc::invalid_argument, directory_ + " belongs to somebody else: remove it"};
   // Below another tmpfs (/run) it is in memory already, and a mount of its own would only hide it from an engine in
   // another mount namespace.
-  if (info.f_type != TMPFS_MAGIC
+  if (!on_tmpfs(directory_)
       && ::mount("tmpfs", directory_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
     return system_failure("cannot mount tmpfs at " + directory_);
   if (::chmod(directory_.c_str(), 0700) != 0)
@@ -83,7 +105,7 @@ failure task_files::ensure_tmpfs() {
 failure task_files::write(const std::string& task_id, const std::vector<SecretFile>& files) {
   if (auto error = ensure_tmpfs(); !error.ok())
     return error;
-  remove(task_id); // what an earlier attempt left
+  clear(task_id); // what an earlier attempt left
   const auto folder = directory_ + "/" + task_id;
   if (::mkdir(folder.c_str(), 0700) != 0)
     return system_failure("cannot create " + folder);
@@ -95,11 +117,17 @@ failure task_files::write(const std::string& task_id, const std::vector<SecretFi
   return {};
 }
 
-void task_files::remove(const std::string& task_id) {
+void task_files::clear(const std::string& task_id) const {
   if (task_id.empty() || task_id.find('/') != std::string::npos || task_id.starts_with('.'))
     return;
   std::error_code ignored;
   std::filesystem::remove_all(directory_ + "/" + task_id, ignored);
+}
+
+void task_files::remove(const std::string& task_id) {
+  clear(task_id);
+  if (::rmdir(directory_.c_str()) == 0) // it was the last one: nothing of ours stays
+    mounted_ = false;
 }
 
 } // namespace swarm::driver

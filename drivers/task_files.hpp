@@ -9,6 +9,11 @@
 
 namespace swarm::driver {
 
+/// `wanted` if it lies on a tmpfs (as /run does on most hosts); else a folder of /dev/shm that `wanted` decides, if that is
+/// a tmpfs; else `wanted` again, where task_files mounts a tmpfs of its own. A mount that is made while the engine runs may
+/// not be seen by it (engines have mount namespaces of their own), hence this order. The same after a restart.
+[[nodiscard]] std::string folder_in_memory(const std::string& wanted);
+
 /// Files are <directory>/<task id>/0, 1, …, read-only, owned and moded as the task wants them. The tmpfs is mounted on
 /// first use and survives a restart of the daemon, as the containers that have its files bound do.
 class task_files {
@@ -23,6 +28,7 @@ public:
 
 private:
   [[nodiscard]] failure ensure_tmpfs();
+  void clear(const std::string& task_id) const;
   std::string directory_;
   bool mounted_ = false;
 };

@@ -143,10 +143,10 @@ using service_actor = caf::typed_actor<caf::reacts_to<EventBatch>, caf::reacts_t
 /// sends: RAFT ← Command
 using scheduler_actor = caf::typed_actor<caf::reacts_to<EventBatch>, caf::reacts_to<tick_atom>, status_clause>;
 
-/// ALLOCATOR — gives services their ports (and, later, addresses).              actors/allocator
+/// ALLOCATOR — gives services ports and virtual addresses, tasks their addresses.     actors/allocator
 /// | from  | message    | meaning                              | reply | errors |
 /// |-------|------------|--------------------------------------|-------|--------|
-/// | STORE | EventBatch | services and networks                | –     | –      |
+/// | STORE | EventBatch | services, tasks, networks, templates | –     | –      |
 /// | self  | tick       | try again what did not fit           | –     | –      |
 /// sends: RAFT ← Command
 using allocator_actor = caf::typed_actor<caf::reacts_to<EventBatch>, caf::reacts_to<tick_atom>, status_clause>;

@@ -37,7 +37,7 @@ struct daemon_options {
   std::uint32_t max_connections = 1024;
   std::uint64_t max_body = 4ULL << 20;             ///< bytes of one API request that is not passed through
   milliseconds header_timeout{10'000};             ///< a client's request head must be complete by then
-  milliseconds request_timeout{60'000};            ///< one API request that does not stream
+  milliseconds request_timeout{20'000};            ///< one API request that does not stream; init, join and leave get three times that
   milliseconds engine_timeout{10'000};             ///< one call to the engine that does not stream or pull
   milliseconds shutdown_timeout{10'000};           ///< from SIGTERM to exit
   // -- talk --------------------------------------------------------------------------

@@ -206,7 +206,7 @@ option driver_option() {
 option connections_option() {
   return {"max-connections", "N", "open API connections; more are refused",
           [](daemon_options& o, const texts& t) { return read_count(t.front(), o.max_connections); },
-          [](const daemon_options& o) { return texts{std::to_string(o.max_connections)}; }, false, true};
+          [](const daemon_options& o) { return texts{std::to_string(o.max_connections)}; }, false, false};
 }
 
 option log_level_option() {
@@ -269,10 +269,10 @@ const std::vector<option>& table() {
       duration_option("raft-election", "silence after which another leader is sought", &o::raft_election, false),
       bytes_option("map-size", "most that the database may grow to", &o::map_size, 16ULL << 20, false),
       connections_option(),
-      bytes_option("max-body", "largest API request that is not passed through", &o::max_body, 64ULL << 10, true),
-      duration_option("header-timeout", "a client's request head must be there by then", &o::header_timeout, true),
-      duration_option("request-timeout", "longest answer that is not a stream", &o::request_timeout, true),
-      duration_option("engine-timeout", "longest call to the engine", &o::engine_timeout, true),
+      bytes_option("max-body", "largest API request that is not passed through", &o::max_body, 64ULL << 10, false),
+      duration_option("header-timeout", "a client's request head must be there by then", &o::header_timeout, false),
+      duration_option("request-timeout", "longest answer that is not a stream", &o::request_timeout, false),
+      duration_option("engine-timeout", "longest call to the engine", &o::engine_timeout, false),
       duration_option("shutdown-timeout", "longest stop after SIGTERM", &o::shutdown_timeout, true),
       log_level_option(),
       log_format_option(),

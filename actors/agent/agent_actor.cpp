@@ -245,6 +245,10 @@ void child_down(self_ptr self, const caf::down_msg& down) {
       st.leaving->deliver(to_error({errc::unavailable, "the driver has ended"}));
     return self->quit(to_error({errc::unavailable, "the driver has ended"})); // our supervisor knows the new one
   }
+  if (st.opts.journal && down.source == st.opts.journal->writer) {
+    log::error(self->label(), "journal_ended", {{"reason", self->system().render(down.reason)}});
+    return self->quit(to_error({errc::internal, "the journal has ended"})); // the next one gets a new journal
+  }
   const auto it = st.by_address.find(down.source);
   if (it == st.by_address.end())
     return;
@@ -315,10 +319,12 @@ void tell_description(self_ptr self) {
 void described(self_ptr self, const NodeFingerprint& print) {
   auto& st = self->state;
   const auto known = print.has_description() && !print.description().hostname().empty();
-  auto described = print.description();
-  *described.mutable_tls_info() = st.description.tls_info(); // ours, not the driver's
-  if (known && described.SerializeAsString() != st.description.SerializeAsString()) {
-    st.description = std::move(described);
+  auto description = print.description();
+  if (!st.opts.name.empty())
+    description.set_hostname(st.opts.name);
+  *description.mutable_tls_info() = st.description.tls_info(); // ours, not the driver's
+  if (known && description.SerializeAsString() != st.description.SerializeAsString()) {
+    st.description = std::move(description);
     const auto& platform = st.description.platform();
     st.worker->set_node({st.opts.node_id, st.description.hostname(), platform.architecture(), platform.os(), st.opts.cluster_id});
     tell_description(self);
@@ -501,6 +507,8 @@ agent_actor::behavior_type node_agent(self_ptr self, agent_options opts, driver_
   } else {
     restore(self);
     self->monitor(st.driver);
+    if (st.opts.journal)
+      self->monitor(st.opts.journal->writer);
     self->send(st.driver, subscribe_atom_v, driver_listener{agent_actor{self}});
     ask_fingerprint(self);
   }

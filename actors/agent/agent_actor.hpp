@@ -30,6 +30,7 @@ using task_spawner = std::function<task_actor(task_start, const driver_actor&, c
 /// The JOURNAL as AGENT uses it: what it held at the start, and where additions go.
 struct journal_port {
   std::string content;
+  caf::actor_addr writer;                        ///< without it AGENT ends: it would keep nothing and say nothing
   std::function<void(std::string)> append;
   std::function<void(std::string)> replace;
 };
@@ -38,6 +39,7 @@ struct agent_options {
   std::string node_id;
   std::string cluster_id;
   std::string addr;                              ///< told to the manager
+  std::string name;                              ///< of this host, told instead of the driver's; "" = the driver's
   NodeDescription description;                   ///< until the driver's own is known; for inline tasks the only one
   session::options session;
   task::options retries;
@@ -45,7 +47,7 @@ struct agent_options {
   duration fingerprint_period = seconds{20};
   duration driver_deadline = seconds{60};        ///< recovery and fingerprint
   duration driver_retry = seconds{1};
-  duration leave_deadline = seconds{60};
+  duration leave_deadline = seconds{40};         ///< less than who asked waits
   std::uint64_t seed = 1;
   std::optional<journal_port> journal;           ///< none: nothing outlives this actor (simulated nodes)
   task_spawner spawn_task;

@@ -43,6 +43,7 @@ agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, a
     // The writer lives as long as someone holds these: it ends with the agent.
     journal_port port;
     port.content = read_journal(path);
+    port.writer = writer.address();
     port.append = [writer](std::string bytes) { caf::anon_send(writer, append_atom::value, std::move(bytes)); };
     port.replace = [writer](std::string bytes) { caf::anon_send(writer, replace_atom::value, std::move(bytes)); };
     base.journal = std::move(port);
@@ -51,12 +52,16 @@ agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, a
 }
 
 agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, const std::string& cluster_id,
-                        const std::string& node_id, const std::string& addr, const std::string& directory) {
+                        const std::string& node_id, const std::string& addr, const std::string& name,
+                        const std::string& directory) {
   agent_options base;
   base.cluster_id = cluster_id;
   base.node_id = node_id;
   base.addr = addr;
+  base.name = name;
   base.description = host_description();
+  if (!name.empty())
+    base.description.set_hostname(name);
   base.seed = id_hash{}(id128::parse(node_id)) ^ actor_registry::monotonic_ns();
   return spawn_agent(system, driver, std::move(base), directory);
 }

@@ -14,8 +14,10 @@ namespace swarm::agent {
 agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, agent_options base, const std::string& directory,
                         bool detached_journal = true);
 
-/// The same as the node's root calls it: `addr` is what the manager is told.
+/// The same as the node's root calls it: `addr` is what the manager is told, `name` what this host is called ("" = as
+/// the driver says).
 agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, const std::string& cluster_id,
-                        const std::string& node_id, const std::string& addr, const std::string& directory);
+                        const std::string& node_id, const std::string& addr, const std::string& name,
+                        const std::string& directory);
 
 } // namespace swarm::agent

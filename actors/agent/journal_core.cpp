@@ -62,10 +62,13 @@ public:
     out.assignments.set_complete(true);
     std::set<std::pair<std::string, std::uint64_t>> used;
     std::set<std::string> services;
+    std::set<std::string> networks;
     for (const auto& [id, task] : tasks_) {
       *out.assignments.add_tasks() = task;
       used.insert({task.service_id(), task.spec_version()});
       services.insert(task.service_id());
+      for (const auto& network : task.networks())
+        networks.insert(network.network_id());
       if (const auto it = statuses_.find(id); it != statuses_.end())
         out.statuses.insert(*it);
     }
@@ -75,6 +78,9 @@ public:
     for (const auto& [id, s] : services_)
       if (services.contains(id))
         *out.assignments.add_services() = s;
+    for (const auto& [id, n] : networks_)
+      if (networks.contains(id))
+        *out.assignments.add_networks() = n;
     return out;
   }
 
@@ -90,10 +96,13 @@ private:
       templates_[{t.service_id(), t.spec_version()}] = t;
     for (const auto& s : message.services())
       services_[s.id()] = s;
+    for (const auto& n : message.networks())
+      networks_[n.id()] = n;
   }
   std::map<std::string, AssignedTask> tasks_;
   std::map<std::pair<std::string, std::uint64_t>, TaskTemplate> templates_;
   std::map<std::string, ServiceIdentity> services_;
+  std::map<std::string, Network> networks_;
   std::map<std::string, TaskStatus> statuses_;
 };
 

@@ -138,6 +138,18 @@ failure add_files(const ContainerSpec& spec, const value& context, const payload
   return {};
 }
 
+failure add_networks(const AssignedTask& task, const payloads& data, TaskDescription& out) {
+  for (const auto& attached : task.networks()) {
+    if (!attached.predefined_name().empty())
+      continue;
+    const auto* network = data.network(attached.network_id());
+    if (network == nullptr)
+      return {errc::unavailable, "network " + attached.network_id() + " has not arrived on this node"};
+    *out.add_network_definitions() = *network;
+  }
+  return {};
+}
+
 } // namespace
 
 std::string task_name(const AssignedTask& task, const std::string& service_name, const std::string& node_id) {
@@ -165,11 +177,19 @@ failure describe(const AssignedTask& task, const TaskTemplate& what, const Servi
   expander expand{context};
   auto& spec = *out.mutable_spec()->mutable_container_spec();
   expand(*spec.mutable_hostname(), "hostname");
-  for (auto& entry : *spec.mutable_env())
-    expand(entry, "env");
+  for (auto& entry : *spec.mutable_env()) {
+    const auto equals = entry.find('=');
+    if (equals == std::string::npos)
+      continue;
+    auto text = entry.substr(equals + 1);
+    expand(text, "env");
+    entry.replace(equals + 1, std::string::npos, text);
+  }
   expand_mounts(spec, expand);
   if (!expand.error().ok())
     return expand.error();
+  if (auto error = add_networks(task, data, out); !error.ok())
+    return error;
   return add_files(spec, context, data, out);
 }
 

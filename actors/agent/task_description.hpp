@@ -20,16 +20,17 @@ struct node_facts {
   std::string cluster_id;
 };
 
-/// Data of secrets and configs by id; nullptr when this node does not have them (yet).
+/// Secrets, configs and networks of swarm scope by id; nullptr when this node does not have them (yet).
 struct payloads {
   std::function<const SecretSpec*(const std::string& id)> secret;
   std::function<const ConfigSpec*(const std::string& id)> config;
+  std::function<const Network*(const std::string& id)> network;
 };
 
 /// "service.slot.task", or with the node's id for global tasks and slot 0.
 [[nodiscard]] std::string task_name(const AssignedTask& task, const std::string& service_name, const std::string& node_id);
 
-/// Fails with errc::unavailable when a secret or config is not here (it will come with the next assignments), and with
+/// Fails with errc::unavailable when a secret, config or network is not here (it will come with the next assignments), and with
 /// errc::invalid_argument when a template does not expand: the task is then REJECTED with that text.
 [[nodiscard]] failure describe(const AssignedTask& task, const TaskTemplate& what, const ServiceIdentity& service,
                                const node_facts& node, const payloads& data, TaskDescription& out);

@@ -64,6 +64,8 @@ effects core::apply(const Assignments& message, const std::string& session_id, c
     secrets_.erase(id);
   for (const auto& id : message.removed_config_ids())
     configs_.erase(id);
+  for (const auto& id : message.removed_network_ids())
+    networks_.erase(id);
   begin_what_can(out);
   if (recovered_ && message.complete()) {
     for (const auto& [id, handle] : found_)
@@ -85,6 +87,8 @@ void core::keep_parts(const Assignments& message) {
     secrets_[s.id()] = s;
   for (const auto& c : message.configs())
     configs_[c.id()] = c;
+  for (const auto& n : message.networks())
+    networks_[n.id()] = n;
 }
 
 void core::add(const AssignedTask& task, effects& out) {
@@ -170,6 +174,7 @@ effects core::forget_all() {
   found_.clear();
   secrets_.clear();
   configs_.clear();
+  networks_.clear();
   drop_unused_parts();
   return out;
 }
@@ -177,12 +182,16 @@ effects core::forget_all() {
 void core::drop_unused_parts() {
   std::set<template_key> templates;
   std::set<std::string> services;
+  std::set<std::string> networks;
   for (const auto& [id, r] : tasks_) {
     templates.insert({r.task.service_id(), r.task.spec_version()});
     services.insert(r.task.service_id());
+    for (const auto& network : r.task.networks())
+      networks.insert(network.network_id());
   }
   std::erase_if(templates_, [&](const auto& item) { return !templates.contains(item.first); });
   std::erase_if(services_, [&](const auto& item) { return !services.contains(item.first); });
+  std::erase_if(networks_, [&](const auto& item) { return !networks.contains(item.first); });
 }
 
 failure core::description(const std::string& task_id, TaskDescription& out) const {
@@ -202,6 +211,10 @@ failure core::description(const std::string& task_id, TaskDescription& out) cons
     [this](const std::string& id) -> const ConfigSpec* {
       const auto found = configs_.find(id);
       return found == configs_.end() ? nullptr : &found->second.spec();
+    },
+    [this](const std::string& id) -> const Network* {
+      const auto found = networks_.find(id);
+      return found == networks_.end() ? nullptr : &found->second;
     }};
   return describe(task, what->second, service->second, node_, data, out);
 }
@@ -220,6 +233,8 @@ Assignments core::snapshot() const {
     *out.add_templates() = t;
   for (const auto& [id, s] : services_)
     *out.add_services() = s;
+  for (const auto& [id, n] : networks_)
+    *out.add_networks() = n;
   return without_secrets(out);
 }
 

@@ -88,6 +88,7 @@ private:
   std::map<std::string, ServiceIdentity> services_;
   std::map<std::string, Secret> secrets_;
   std::map<std::string, Config> configs_;
+  std::map<std::string, Network> networks_;
   std::map<std::string, TaskStatus> statuses_;    // from the journal, until their tasks begin
   std::map<std::string, TaskHandle> found_;       // by the driver, until they are assigned or removed
   bool recovered_ = false;

@@ -41,7 +41,7 @@ void proceed(self_ptr self) {
 } // namespace
 
 allocator_actor::behavior_type port_allocator(self_ptr self, allocator_options opts, raft_actor raft, store_actor store) {
-  self->state.core = core{opts.core};
+  self->state.core = core{opts.core, random_source{opts.seed}};
   self->state.opts = opts;
   self->state.raft = std::move(raft);
   self->request(store, opts.request_timeout, subscribe_atom::value, store_subscriber{self})

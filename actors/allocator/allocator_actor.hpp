@@ -1,4 +1,4 @@
-// ALLOCATOR: ports for services that got none, and the step from NEW to PENDING.
+// ALLOCATOR: ports for services that got none, addresses of services and tasks, and the step from NEW to PENDING.
 #pragma once
 
 #include "actors/allocator/allocator_core.hpp"
@@ -10,13 +10,14 @@ namespace swarm::allocator {
 struct allocator_options {
   allocator::options core;
   duration request_timeout = seconds{20};
+  std::uint64_t seed = 1; ///< of ids
 };
 
 struct allocator_state {
   static inline const char* name = "allocator";
   allocator_options opts;
   raft_actor raft;
-  allocator::core core{allocator::options{}};
+  allocator::core core{allocator::options{}, random_source{1}};
   bool armed = false; ///< a tick is on its way
   instant armed_at;
   std::uint64_t proposals = 0;

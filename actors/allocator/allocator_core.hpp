@@ -1,13 +1,15 @@
-// Finds services that still need ports and tasks that still need addresses, and says when to propose what.
+// Finds services that still need ports or addresses and tasks that need addresses, and says when to propose what.
 #pragma once
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "actors/allocator/address_book.hpp"
 #include "messages/store.pb.h"
+#include "runtime/random.hpp"
 #include "runtime/time.hpp"
 
 namespace swarm::allocator {
@@ -17,17 +19,20 @@ struct options {
   duration retry_max = minutes{5}; ///< Swarm's own period for what could not be allocated
   std::size_t batch_max = 500;     ///< services in one Command
   std::size_t tasks_max = 10'000;  ///< tasks in one Command
+  std::size_t bytes_max = 1 << 20; ///< of one Command, about
 };
 
-/// STORE gives dynamic ports in the very entry that creates or changes a service, so that a refusal reaches the user. What
-/// is left is the service for which no port was free: it is asked for again as soon as another service gives ports back,
-/// else with growing pauses.
+/// Ports and subnets are given by STORE in the very entry that creates or changes a service or network, so that a refusal
+/// reaches the user. What is left is here: the service for which no port was free, the virtual addresses of services, the
+/// addresses of tasks, which are NEW until they have them, and the networks that every swarm has from the start.
 ///
-/// ORCHESTRATOR makes the tasks of services with networks NEW, and they wait here for addresses. There is no network plane
-/// in this version that could give any (CONTROL's warning says so), hence they go on to PENDING without.
+/// Whatever cannot be had is asked for again as soon as something is given back, else with growing pauses; the task says in
+/// its status what it waits for.
+///
+/// Only the leader allocates, and a new leader begins with what the state says, so two never give the same address.
 class core {
 public:
-  explicit core(options opts) : opts_{opts} {}
+  core(options opts, random_source rng) : opts_{opts}, rng_{rng} {}
 
   void reset(instant now, const StoreSnapshot& snapshot);
   void observe(instant now, const EventBatch& batch);
@@ -48,24 +53,47 @@ private:
   struct waiting {
     EndpointSpec wanted;
     Endpoint last;
+    std::vector<std::string> networks; ///< on which it shall have a virtual address, in the order of the spec
+    bool ports_missing = false;
     std::uint64_t spec_version = 0;
     instant due;
     duration pause{};
   };
+  struct waiting_task {
+    std::string service_id;
+    std::uint64_t spec_version = 0;
+    std::string told; ///< why it waits, as its status says
+  };
+  using attachments = google::protobuf::RepeatedPtrField<NetworkAttachmentConfig>;
+
   void judge(instant now, const Service& service);
   void judge(instant now, const Task& task, bool removed);
+  void learn(const Network& network, bool removed);
+  void learn(const TaskTemplate& definition, bool removed);
+  void something_was_freed(instant now);
+  void want_first_networks(const Cluster& cluster, instant now);
+  void propose_first_networks(instant now, Command& command);
   void propose_services(instant now, Command& command);
+  bool propose_addresses(const std::string& service_id, const waiting& entry, Endpoint& endpoint);
   void propose_tasks(instant now, wall_ns wall, Command& command);
+  /// Fills in the task's networks; "" or why it must wait.
+  [[nodiscard]] std::string attach(const std::string& task_id, const waiting_task& task, TaskChange& change);
 
   options opts_;
-  std::map<std::string, waiting> behind_; // by service id
-  std::set<std::string> new_tasks_;
+  random_source rng_;
+  address_book book_;
+  std::map<std::string, waiting> behind_;                             // by service id
+  std::map<std::string, waiting_task> new_tasks_;                     // by task id
+  std::map<std::pair<std::string, std::uint64_t>, attachments> networks_of_; // of templates that name some
+  std::vector<Network> first_networks_;                               // until they are there
+  instant first_due_;
+  duration first_pause_{};
   instant tasks_due_;
   duration tasks_pause_{};
   bool in_flight_ = false;
 };
 
-/// Whether the endpoint is not that of the spec.
+/// Whether the endpoint's ports are not those of the spec.
 [[nodiscard]] bool is_behind(const Service& service);
 
 } // namespace swarm::allocator

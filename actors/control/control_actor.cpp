@@ -36,18 +36,30 @@ caf::error explain(const caf::error& err) {
 }
 
 std::optional<caf::error> not_now(self_ptr self) {
-  if (!self->state.ready)
-    return to_error({errc::unavailable, "This node is not a swarm manager. Manager is being prepared or has trouble "
-                                        "connecting to the cluster."});
   if (self->state.waiting >= self->state.opts.waiting_max)
     return to_error({errc::resource_exhausted, "too many requests are waiting (" + std::to_string(self->state.waiting)
                                                  + "); try again"});
   return std::nullopt;
 }
 
+// Whoever follows up an election or `swarm init` with a write is not told to come again: the view is filled in a moment.
+caf::result<Written> write_later(self_ptr self, const ControlRequest& request) {
+  auto promise = self->make_response_promise<Written>();
+  ++self->state.waiting;
+  self->state.early.push_back([self, promise, request]() mutable {
+    --self->state.waiting;
+    self->request(control_actor{self}, self->state.opts.request_timeout, std::move(request))
+      .then([promise](Written& answer) mutable { promise.deliver(std::move(answer)); },
+            [promise](const caf::error& err) mutable { promise.deliver(explain(err)); });
+  });
+  return promise;
+}
+
 caf::result<Written> write(self_ptr self, const ControlRequest& request) {
   if (auto problem = not_now(self))
     return std::move(*problem);
+  if (!self->state.ready)
+    return write_later(self, request);
   const auto* what = name_of(request);
   auto decided = self->state.core->handle(request, actor_registry::wall_now_ns());
   if (!decided.command) {
@@ -154,6 +166,8 @@ control_actor::behavior_type control_door(self_ptr self, control_options opts, r
       [self](const StoreSnapshot& snapshot) {
         self->state.core->reset(snapshot);
         self->state.ready = true;
+        for (auto& go : std::exchange(self->state.early, {}))
+          go();
         tell_changes(self, true);
       },
       [self](const caf::error& err) {

@@ -23,6 +23,7 @@ struct control_state {
   store_actor store;
   std::optional<control::core> core;
   bool ready = false; ///< the view has been filled
+  std::vector<std::function<void()>> early; ///< writes that came before; counted in `waiting`
   std::size_t waiting = 0;
   std::uint64_t writes = 0;
   std::uint64_t refused = 0;
@@ -30,8 +31,8 @@ struct control_state {
   std::uint64_t reads = 0;
 };
 
-/// See the CONTROL table in messages/interfaces.hpp. Subscribes to STORE at once; requests that come before the view is
-/// there are answered errc::unavailable. If STORE does not answer the subscription, the actor ends and is started again.
+/// See the CONTROL table in messages/interfaces.hpp. Subscribes to STORE at once; writes that come before the view is
+/// there wait for it. If STORE does not answer the subscription, the actor ends and is started again.
 control_actor::behavior_type control_door(observed_ptr<control_actor, control_state> self, control_options opts,
                                           raft_actor raft, store_actor store, random_source rng);
 

@@ -1,9 +1,12 @@
 // One function per request; the shared steps of services below.
 #include "actors/control/control_core.hpp"
 
+#include <algorithm>
+
 #include "actors/control/names.hpp"
 #include "actors/control/validate.hpp"
 #include "actors/control/warnings.hpp"
+#include "messages/networks.hpp"
 #include "messages/service_defaults.hpp"
 #include "runtime/ids.hpp"
 
@@ -13,8 +16,6 @@ namespace {
 
 constexpr std::uint32_t machine_version = 1;
 constexpr std::size_t command_bytes_max = 3u << 19; // 1.5 MiB, see Command
-
-bool is_engine_network(std::string_view name) { return name == "host" || name == "bridge" || name == "none"; }
 
 refusal remove_by(const directory& objects, const std::string& key, const char* kind, Written& answer, RemoveObject& remove) {
   auto found = objects.find(key, kind);
@@ -121,6 +122,13 @@ refusal core::prepare(ServiceSpec& spec, Written& answer) const {
   }
   for (auto& warning : service_warnings(spec))
     answer.add_warnings(std::move(warning));
+  const auto& networks = spec.task_template().networks();
+  if (has_virtual_ips(spec) && std::any_of(networks.begin(), networks.end(), [this](const auto& n) {
+        const auto facts = view_.network_facts_of.find(n.target());
+        return facts != view_.network_facts_of.end() && !facts->second.predefined;
+      }))
+    answer.add_warnings("EndpointSpec.Mode=vip has no load balancer yet: the service has its virtual address, but its name resolves "
+                        "to the addresses of its tasks, as with dnsrr");
   return {};
 }
 
@@ -249,8 +257,13 @@ refusal core::create_network(CreateNetwork& request, Written& answer, StoreActio
   if (spec.driver().empty())
     spec.set_driver("overlay");
   spec.set_scope("swarm");
+  if (auto bad = check_network_support(spec); !bad.ok())
+    return bad;
   answer.set_id(fresh_id());
-  answer.add_warnings("the network is stored but has no effect yet: no addresses are given and no task is attached");
+  if (spec.enable_ipv6())
+    answer.add_warnings("EnableIPv6 is stored but has no effect yet: tasks get IPv4 addresses only");
+  if (spec.attachable())
+    answer.add_warnings("Attachable is stored but has no effect yet: only tasks of services can be on a network of swarm scope");
   auto& network = *action.mutable_put_network()->mutable_network();
   network.set_id(answer.id());
   network.mutable_spec()->Swap(&spec);

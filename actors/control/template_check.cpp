@@ -39,6 +39,38 @@ bool is_known(std::string_view field) {
   return field == "Task" || field == "Node.Platform";
 }
 
+// The types as Go prints them.
+std::string_view type_of(std::string_view path) {
+  if (path.empty())
+    return "*template.Context";
+  if (path == "Service")
+    return "struct { ID string; Name string; Labels map[string]string }";
+  if (path == "Node")
+    return "struct { ID string; Hostname string; Platform template.Platform }";
+  if (path == "Node.Platform")
+    return "template.Platform";
+  if (path == "Task")
+    return "struct { ID string; Name string; Slot string }";
+  return "string";
+}
+
+/// The first name of an unknown path that its parent does not have, with the parent.
+struct unknown_field {
+  std::string_view parent;
+  std::string_view name;
+};
+unknown_field first_unknown(std::string_view path) {
+  for (std::size_t end = path.find('.');; end = path.find('.', end + 1)) {
+    const auto prefix = path.substr(0, end);
+    const bool known = is_known(prefix) || prefix == "Service" || prefix == "Node" || prefix == "Service.Labels";
+    if (!known || end == std::string_view::npos) {
+      const auto dot = prefix.rfind('.');
+      return {dot == std::string_view::npos ? std::string_view{} : prefix.substr(0, dot),
+              prefix.substr(dot == std::string_view::npos ? 0 : dot + 1)};
+    }
+  }
+}
+
 /// What is open around an action.
 enum class scope : char { if_, with, range };
 
@@ -185,9 +217,11 @@ private:
       moved = moved || (s != scope::if_ && !from_root);
     if (name.empty() || moved || is_known(name))
       return;
-    const auto last = name.substr(name.rfind('.') == std::string_view::npos ? 0 : name.rfind('.') + 1);
-    problem_ = "template: expansion:1:" + std::to_string(offset_ + begin) + ": executing \"expansion\" at <."
-               + std::string{name} + ">: can't evaluate field " + std::string{last} + " in type template.Context";
+    const auto [parent, missing] = first_unknown(name);
+    const auto second = name.find('.'); // a chain of fields is where its second one begins
+    const auto where = offset_ + begin + (second == std::string_view::npos ? 0 : second + 1);
+    problem_ = "template: expansion:1:" + std::to_string(where) + ": executing \"expansion\" at <." + std::string{name}
+               + ">: can't evaluate field " + std::string{missing} + " in type " + std::string{type_of(parent)};
   }
 
   void literal(char quote) {
@@ -282,9 +316,11 @@ std::optional<std::string> check_templates(const ContainerSpec& container) {
   if (auto bad = check_template(container.hostname()))
     return failed("hostname", *bad);
   for (const auto& env : container.env()) {
-    const auto equals = env.find('=');
-    if (auto bad = check_template(equals == std::string::npos ? std::string_view{env} : std::string_view{env}.substr(equals + 1)))
-      return failed("env", *bad);
+    const auto equals = env.find('='); // a name without a value is no template, there or here
+    if (equals == std::string::npos)
+      continue;
+    if (auto bad = check_template(std::string_view{env}.substr(equals + 1)))
+      return failed("env", "expanding env " + text::quoted(env) + ": " + *bad);
   }
   for (const auto& mount : container.mounts()) {
     std::vector<std::string_view> texts{mount.source(), mount.target()};

@@ -15,6 +15,8 @@ namespace swarm::control {
 [[nodiscard]] refusal check_secret(const SecretSpec& spec);
 [[nodiscard]] refusal check_config(const ConfigSpec& spec);
 [[nodiscard]] refusal check_network(const NetworkSpec& spec);
+/// What Swarm could do and this version cannot. Precondition: check_network() was passed, and the driver is put in.
+[[nodiscard]] refusal check_network_support(const NetworkSpec& spec);
 [[nodiscard]] refusal check_cluster(const ClusterSpec& spec);
 
 /// Names of services and networks: a DNS label, '_' allowed inside, at most 63 characters.

@@ -25,23 +25,18 @@ struct row {
 
 // clang-format off
 const row table[] = {
-  {"TaskTemplate.Networks",
-   [](const ServiceSpec& s) {
-     const auto& networks = s.task_template().networks();
-     return std::any_of(networks.begin(), networks.end(), [](const auto& n) {
-       return n.target() != "host" && n.target() != "bridge" && n.target() != "none";
-     });
-   },
-   "tasks run on the engine's default network, without addresses or names on this one"},
   {"EndpointSpec.Ports[PublishMode=ingress]",
    [](const ServiceSpec& s) {
      const auto& ports = s.endpoint_spec().ports();
      return std::any_of(ports.begin(), ports.end(), [](const auto& p) { return p.publish_mode() != PUBLISH_MODE_HOST; });
    },
    "the port is reserved, but there is no routing mesh yet; publish with mode=host to reach it"},
-  {"EndpointSpec.Mode=dnsrr",
-   [](const ServiceSpec& s) { return s.endpoint_spec().mode() == ENDPOINT_MODE_DNSRR; },
-   "there is no service discovery yet"},
+  {"TaskTemplate.Networks[DriverOpts]",
+   [](const ServiceSpec& s) {
+     const auto& networks = s.task_template().networks();
+     return std::any_of(networks.begin(), networks.end(), [](const auto& n) { return !n.driver_opts().empty(); });
+   },
+   "options of a single attachment are not passed to the engine"},
   {"TaskTemplate.PluginSpec",
    [](const ServiceSpec& s) { return s.task_template().has_plugin_spec(); },
    "plugins are not installed; the tasks will be rejected"},

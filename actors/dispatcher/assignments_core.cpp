@@ -31,6 +31,10 @@ void assignments_core::each_dependency(const version& v, F f) {
       f(configs_[ref.config_id()]);
   if (const auto& id = container.privileges().credential_spec().config(); !id.empty() && seen.insert(id).second)
     f(configs_[id]);
+  seen.clear();
+  for (const auto& network : v.definition->spec().networks())
+    if (seen.insert(network.target()).second)
+      f(networks_[network.target()]);
 }
 
 void assignments_core::set_living(version& v, bool more) {
@@ -75,6 +79,7 @@ void assignments_core::drop_unused() {
   }
   std::erase_if(secrets_, [](const auto& entry) { return entry.second.users == 0 && !entry.second.sent; });
   std::erase_if(configs_, [](const auto& entry) { return entry.second.users == 0 && !entry.second.sent; });
+  std::erase_if(networks_, [](const auto& entry) { return entry.second.users == 0 && !entry.second.sent; });
 }
 
 // -- events -------------------------------------------------------------------------------------------------------------------
@@ -86,6 +91,9 @@ void assignments_core::apply(const EventBatch& batch) {
   for (const auto& event : batch.configs())
     if (event.kind() != CHANGE_KIND_REMOVED)
       configs_[event.config().id()].value = event.config();
+  for (const auto& event : batch.networks())
+    if (event.kind() != CHANGE_KIND_REMOVED)
+      networks_[event.network().id()].value = event.network();
   for (const auto& event : batch.templates()) {
     const auto& t = event.template_();
     if (event.kind() != CHANGE_KIND_REMOVED) // goes with its last task
@@ -179,6 +187,8 @@ void assignments_core::start_session(const std::string& session_id) {
     d.sent = false;
   for (auto& [id, d] : configs_)
     d.sent = false;
+  for (auto& [id, d] : networks_)
+    d.sent = false;
   drop_unused();
 }
 
@@ -232,6 +242,15 @@ void assignments_core::add_dependencies(Assignments& frame) {
       d.sent = false;
     }
   }
+  for (auto& [id, d] : networks_) {
+    if (d.users > 0 && !d.sent && d.value) {
+      *frame.add_networks() = *d.value;
+      d.sent = true;
+    } else if (d.users == 0 && d.sent) {
+      frame.add_removed_network_ids(id);
+      d.sent = false;
+    }
+  }
   dependencies_changed_ = false;
   drop_unused();
 }
@@ -266,7 +285,8 @@ std::optional<Assignments> assignments_core::take_frame() {
   if (dependencies_changed_ || sequence_ == 0)
     add_dependencies(out);
   const bool silent = out.tasks_size() + out.removed_task_ids_size() + out.services_size() + out.secrets_size() +
-                        out.configs_size() + out.removed_secret_ids_size() + out.removed_config_ids_size() == 0;
+                        out.configs_size() + out.removed_secret_ids_size() + out.removed_config_ids_size() +
+                        out.networks_size() + out.removed_network_ids_size() == 0;
   if (silent && sequence_ > 0)
     return std::nullopt;
   out.set_sequence(++sequence_);

@@ -20,7 +20,7 @@ class assignments_core {
 public:
   explicit assignments_core(std::string node_id) : node_id_{std::move(node_id)} {}
 
-  /// Tasks of this node, and with every task that is ASSIGNED: its template, service, secrets and configs.
+  /// Tasks of this node, and with every task that is ASSIGNED: its template, service, secrets, configs and networks.
   void apply(const EventBatch& batch);
   /// The agent knows nothing any more.
   void start_session(const std::string& session_id);
@@ -85,6 +85,7 @@ private:
   std::map<std::string, service> services_;
   std::map<std::string, dependency<Secret>> secrets_;
   std::map<std::string, dependency<Config>> configs_;
+  std::map<std::string, dependency<Network>> networks_; ///< of swarm scope
   std::set<task_id> changed_;
   std::set<task_id> removed_;
   std::set<std::string> services_changed_;

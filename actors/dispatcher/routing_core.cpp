@@ -35,6 +35,9 @@ void routing_core::add_definition(const Task& task, EventBatch& to) {
   for (const auto& ref : container.configs())
     add_config(ref.config_id());
   add_config(container.privileges().credential_spec().config());
+  for (const auto& attachment : definition->second.spec().networks())
+    if (const auto it = networks_.find(attachment.target()); it != networks_.end())
+      *to.add_networks()->mutable_network() = it->second;
 }
 
 void routing_core::add_task(const TaskEvent& event, routed& out, bool with_definition) {
@@ -62,6 +65,9 @@ routed routing_core::load(const StoreSnapshot& snapshot) {
     secrets_[secret.id()] = secret;
   for (const auto& config : snapshot.configs())
     configs_[config.id()] = config;
+  for (const auto& network : snapshot.networks())
+    if (!network.predefined())
+      networks_[network.id()] = network;
   TaskEvent event;
   for (const auto& task : snapshot.tasks()) {
     *event.mutable_task() = task;
@@ -109,6 +115,11 @@ void routing_core::learn(const EventBatch& batch, routed& out) {
       configs_.erase(event.config().id());
     else
       configs_[event.config().id()] = event.config();
+  for (const auto& event : batch.networks())
+    if (event.kind() == CHANGE_KIND_REMOVED)
+      networks_.erase(event.network().id());
+    else if (!event.network().predefined())
+      networks_[event.network().id()] = event.network();
 }
 
 routed routing_core::route(const EventBatch& batch) {

@@ -21,7 +21,7 @@ struct routed {
 };
 
 /// A task event goes to its one node, never to all: that keeps the cost of an event independent of the number of nodes.
-/// With each new assignment go its template, service, secrets and configs, once per batch and node; NODE keeps what it
+/// With each new assignment go its template, service, secrets, configs and networks, once per batch and node; NODE keeps what it
 /// has no use for no longer than its tasks.
 class routing_core {
 public:
@@ -41,6 +41,7 @@ private:
   std::map<std::string, Service> services_; ///< identities only
   std::map<std::string, Secret> secrets_;
   std::map<std::string, Config> configs_;
+  std::map<std::string, Network> networks_; ///< of swarm scope
   std::map<std::string, std::set<version_key>> attached_; ///< per node, in the batch at hand
 };
 

@@ -13,12 +13,7 @@
 
 namespace swarm::gateway {
 
-namespace {
-
-using self_ptr = observed_ptr<gateway_worker, gateway_state>;
-using call_ptr = std::shared_ptr<api_call>;
-
-constexpr std::chrono::seconds distribution_deadline{10};
+// -- what handlers share, also those of networks_actor.cpp -----------------------------------------------------------------
 
 std::string_view query(const api_call& call, const std::string& key) {
   const auto it = call.request->query.find(key);
@@ -34,7 +29,7 @@ void answer_json(const api_call& call, int status, std::string json) {
 
 void answer_empty(const api_call& call, int status) { call.exchange->reply(status, common_headers("text/plain; charset=utf-8"), {}); }
 
-void answer_error(self_ptr self, const api_call& call, const api_error& e) {
+void answer_error(worker_ptr self, const api_call& call, const api_error& e) {
   ++self->state.refused;
   std::string body;
   json_writer out{body};
@@ -47,18 +42,24 @@ void answer_error(self_ptr self, const api_call& call, const api_error& e) {
 
 // An error that came back instead of an answer. Texts of NODE ROOT ("This node is not a swarm manager…") and of reads
 // ("service x not found", "… is ambiguous") are the daemon's own; a lost answer is the manager's.
-void answer_lost(self_ptr self, const api_call& call, const caf::error& err) {
+void answer_lost(worker_ptr self, const api_call& call, const caf::error& err) {
   const auto f = to_failure(err);
   answer_error(self, call, f.code == errc::deadline_exceeded ? from_manager(f) : from_daemon(f));
 }
 
-// Asks NODE ROOT; `ok` gets the answer, errors go to the client.
-template <class Reply, class Request, class F>
-void ask(self_ptr self, call_ptr call, Request request, F ok) {
-  self->request(self->state.root, request_deadline, std::move(request))
-    .then([ok = std::move(ok)](const Reply& reply) mutable { ok(reply); },
-          [self, call](const caf::error& err) { answer_lost(self, *call, err); });
+bool written_ok(worker_ptr self, const api_call& call, const Written& written) {
+  if (written.code() == 0)
+    return true;
+  const failure f{static_cast<errc>(written.code()), written.message()};
+  answer_error(self, call, written.plain() ? from_daemon(f) : from_manager(f));
+  return false;
 }
+
+namespace {
+
+using self_ptr = worker_ptr;
+
+constexpr std::chrono::seconds distribution_deadline{10};
 
 // Go's decoder wants a JSON body with a JSON content type (behaviour §2.1).
 template <class Message>
@@ -82,14 +83,6 @@ bool read_version(self_ptr self, const api_call& call, std::string_view object, 
     return false;
   }
   return true;
-}
-
-bool written_ok(self_ptr self, const api_call& call, const Written& written) {
-  if (written.code() == 0)
-    return true;
-  const failure f{static_cast<errc>(written.code()), written.message()};
-  answer_error(self, call, written.plain() ? from_daemon(f) : from_manager(f));
-  return false;
 }
 
 void write_object(self_ptr self, call_ptr call, ControlRequest request,
@@ -167,10 +160,10 @@ void handle_info(self_ptr self, call_ptr call) {
       copy.set_error(from_manager(to_failure(err)).message);
       reply_info(self, call, copy, nullptr);
     };
-    self->request(self->state.root, request_deadline, nodes)
+    self->request(self->state.root, self->state.options->request_deadline, nodes)
       .then(
         [self, call, local, cluster, failed](const ObjectsRead& with_nodes) {
-          self->request(self->state.root, request_deadline, cluster)
+          self->request(self->state.root, self->state.options->request_deadline, cluster)
             .then(
               [self, call, local, with_nodes](const ObjectsRead& with_cluster) {
                 auto both = with_nodes;
@@ -249,27 +242,6 @@ void handle_distribution(self_ptr self, call_ptr call) {
   });
 }
 
-void handle_network_create(self_ptr self, call_ptr call) {
-  json_value body;
-  const auto& options = *self->state.options;
-  if (json_value::parse(call->request->body, body).ok()) {
-    const auto* driver = body.find("Driver");
-    const auto* scope = body.find("Scope");
-    if ((driver != nullptr && driver->as_string() == "overlay") || (scope != nullptr && scope->as_string() == "swarm")) {
-      answer_error(self, *call, {501, "networks of swarm scope (overlay) are not available in this version of swarm-node;"
-                                      " services run on the engine's default bridge, or on host, bridge or none by name"});
-      return;
-    }
-  }
-  if (options.engine_socket.empty()) {
-    answer_error(self, *call, {503, "this host runs without a Docker Engine: there are no engine networks"});
-    return;
-  }
-  auto request = *call->request;
-  request.target = engine_target(request.target, options.engine_minor);
-  call->exchange->proxy(options.engine_socket, std::move(request));
-}
-
 // -- membership -----------------------------------------------------------------------------------------------------
 
 template <class Request, class F>
@@ -320,7 +292,7 @@ void handle_leave(self_ptr self, call_ptr call) {
   LeaveSwarm request;
   request.set_force(bool_value(query(*call, "force")));
   // Leaving waits for containers to stop: longer than any other request.
-  self->request(self->state.root, 3 * request_deadline, request)
+  self->request(self->state.root, 3 * self->state.options->request_deadline, request)
     .then(
       [self, call](const MembershipChanged& changed) {
         if (changed.code() != 0)
@@ -474,7 +446,7 @@ bool read_log_options(self_ptr self, const api_call& call, SubscribeLogs& out) {
     std::int64_t lines = 0;
     const auto [rest, ec] = std::from_chars(tail.data(), tail.data() + tail.size(), lines);
     if (ec != std::errc{} || rest != tail.data() + tail.size() || lines < 0) {
-      answer_error(self, call, {400, "invalid tail value " + text::quoted(tail) + ": must be 'all' or a number of lines"});
+      answer_error(self, call, {400, "tail value must be a positive integer or \"all\""});
       return false;
     }
     out.set_tail(lines);
@@ -631,7 +603,9 @@ void handle(self_ptr self, const call_ptr& call) {
     case target::version: return handle_version(self, call);
     case target::events: return spawn_event_session(self->system(), self->state.root, self->state.options, *call);
     case target::distribution: return handle_distribution(self, call);
-    case target::network_create: return handle_network_create(self, call);
+    case target::network_list: case target::network_inspect: case target::network_create: case target::network_create_checked:
+    case target::network_remove: case target::network_remove_found: case target::network_connect: case target::network_prune:
+      return handle_network_routes(self, call);
     case target::swarm_init: return handle_init(self, call);
     case target::swarm_join: return handle_join(self, call);
     case target::swarm_leave: return handle_leave(self, call);

@@ -5,7 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "actors/gateway/api_error.hpp"
 #include "actors/gateway/route.hpp"
+#include "messages/docker_json.hpp"
 #include "messages/interfaces.hpp"
 #include "runtime/http/client.hpp"
 #include "runtime/http/exchange.hpp"
@@ -25,6 +27,7 @@ struct gateway_options {
   std::string engine_socket;              ///< path; "" = this host runs without an engine
   std::shared_ptr<http::client> engine;   ///< null without an engine
   std::atomic<std::uint32_t> engine_minor{0}; ///< the engine's newest API 1.NN; 0 = not known yet
+  std::chrono::milliseconds request_deadline{20'000}; ///< for an answer from the swarm (Swarm's swarmRequestTimeout)
   std::string host_info;                  ///< GET /info without an engine: a JSON object without Swarm
   std::string version = "0.1.0";          ///< of swarm-node
 };
@@ -45,8 +48,31 @@ struct gateway_state {
   shared_options options;
 };
 
-/// How long an answer from the swarm may take (Swarm's own swarmRequestTimeout).
-inline constexpr std::chrono::seconds request_deadline{20};
+// -- what the handlers of several files share -----------------------------------------------------------------------------
+
+using worker_ptr = observed_ptr<gateway_worker, gateway_state>;
+using call_ptr = std::shared_ptr<api_call>;
+
+[[nodiscard]] std::string_view query(const api_call& call, const std::string& key);
+[[nodiscard]] api_minor minor_of(const api_call& call);
+void answer_json(const api_call& call, int status, std::string json);
+void answer_empty(const api_call& call, int status);
+void answer_error(worker_ptr self, const api_call& call, const api_error& e);
+/// An error that came back instead of an answer.
+void answer_lost(worker_ptr self, const api_call& call, const caf::error& err);
+/// False when it was refused, and the client knows.
+bool written_ok(worker_ptr self, const api_call& call, const Written& written);
+
+/// Asks NODE ROOT; `ok` gets the answer, errors go to the client.
+template <class Reply, class Request, class F>
+void ask(worker_ptr self, call_ptr call, Request request, F ok) {
+  self->request(self->state.root, self->state.options->request_deadline, std::move(request))
+    .then([ok = std::move(ok)](const Reply& reply) mutable { ok(reply); },
+          [self, call](const caf::error& err) { answer_lost(self, *call, err); });
+}
+
+/// Networks: those of swarm scope and those of the engine (networks_actor.cpp).
+void handle_network_routes(worker_ptr self, const call_ptr& call);
 
 gateway_worker::behavior_type gateway_worker_actor(observed_ptr<gateway_worker, gateway_state> self,
                                                    node_root_actor root, shared_options options);

@@ -1,6 +1,7 @@
 // GATEWAY — the Docker Engine API on this host's sockets: HTTP on the I/O threads, workers behind it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,10 +13,12 @@
 namespace swarm::gateway {
 
 struct listen_options {
-  std::vector<std::string> hosts;   ///< unix://PATH, or tcp://IP:PORT (loopback only, without TLS)
+  std::vector<std::string> hosts;   ///< unix://PATH
   std::string group = "docker";
   http::limits limits;
   unsigned workers = 2;
+  /// The workers keep failing: called once, with the reason. The process is to end with exit code 1.
+  std::function<void(const std::string&)> give_up;
 };
 
 /// Owns the listeners and the workers. Start and stop from one thread that is no I/O thread.

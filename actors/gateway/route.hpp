@@ -15,7 +15,9 @@ inline constexpr std::uint32_t api_minor_min = 24;
 enum class target : std::uint8_t {
   engine,          ///< not ours: passed through to the engine untouched
   bad_version,     ///< a version prefix that is too new, too old or malformed
-  ping, info, version, events, distribution, network_create,
+  ping, info, version, events, distribution,
+  network_list, network_inspect, network_create, network_remove, network_connect, network_prune,
+  network_create_checked, network_remove_found, ///< second steps of the two, after the engine was asked; no route leads here
   swarm_init, swarm_join, swarm_leave, swarm_inspect, swarm_update, swarm_unlock_key, swarm_unlock,
   service_list, service_create, service_inspect, service_update, service_remove, service_logs,
   task_list, task_inspect, task_logs,

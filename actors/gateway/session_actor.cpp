@@ -242,14 +242,15 @@ void follow_engine(event_ptr self) {
     return false; // one piece at a time: resume() comes when the client has taken it
   };
   callbacks.on_end = [tell](const http::client_error&) { tell(notice::engine_end, {}); };
-  st.engine = st.options->engine->stream(std::move(request), request_deadline, std::move(callbacks));
+  st.engine = st.options->engine->stream(std::move(request), self->state.options->request_deadline, std::move(callbacks));
 }
 
-// While this node is no manager there are no events of swarm scope; it may become one, and one again.
-constexpr std::chrono::milliseconds store_retry{250};
+// While this node is no manager there are no events of swarm scope; it may become one, and one again. Less than a command
+// takes after `swarm init`, so that the first event is seen.
+constexpr std::chrono::milliseconds store_retry{50};
 
 void follow_store(event_ptr self) {
-  self->request(self->state.root, request_deadline, subscribe_atom::value, store_subscriber{event_interface{self}})
+  self->request(self->state.root, self->state.options->request_deadline, subscribe_atom::value, store_subscriber{event_interface{self}})
     .then([self](const StoreSnapshot&) { self->monitor(self->current_sender()); },
           [self](const caf::error&) { self->delayed_send(self, store_retry, tick_atom::value); });
 }

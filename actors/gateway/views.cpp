@@ -10,6 +10,7 @@
 #include "messages/api.pb.h"
 #include "messages/json_value.hpp"
 #include "messages/json_writer.hpp"
+#include "messages/networks.hpp"
 #include "messages/service_defaults.hpp"
 #include "runtime/text.hpp"
 
@@ -21,8 +22,12 @@ using spec_texts = std::map<std::pair<std::string, std::uint64_t>, std::string>;
 
 spec_texts spec_texts_of(const ObjectsRead& read, api_minor api) {
   spec_texts out;
-  for (const auto& t : read.templates())
-    out.emplace(std::pair{t.service_id(), t.spec_version()}, to_json(t.spec(), api));
+  for (const auto& t : read.templates()) {
+    auto spec = t.spec();
+    if (spec.runtime() == "container")
+      spec.clear_runtime(); // a service shows it, a task does not
+    out.emplace(std::pair{t.service_id(), t.spec_version()}, to_json(spec, api));
+  }
   return out;
 }
 
@@ -33,8 +38,71 @@ std::string state_text(TaskState state) {
   return text::to_lower(std::string_view{name}.substr(std::min(prefix.size(), name.size())));
 }
 
+NetworkView network_view(const Network& network) {
+  const auto& from = network.spec();
+  NetworkView out;
+  out.set_id(network.id());
+  *out.mutable_meta() = network.meta();
+  auto& spec = *out.mutable_spec();
+  spec.set_name(from.name());
+  *spec.mutable_labels() = from.labels();
+  spec.mutable_driver_configuration()->set_name(from.driver());
+  *spec.mutable_driver_configuration()->mutable_options() = from.options();
+  spec.set_ipv6_enabled(from.enable_ipv6());
+  spec.set_internal(from.internal());
+  spec.set_attachable(from.attachable());
+  spec.set_ingress(from.ingress());
+  spec.set_scope("swarm");
+  out.mutable_driver_state()->set_name(from.driver());
+  if (network.vni() != 0)
+    (*out.mutable_driver_state()->mutable_options())[std::string{vni_option}] = std::to_string(network.vni());
+  out.mutable_ipam_options()->mutable_driver()->set_name("default");
+  for (const auto& ipam : network.ipam()) {
+    auto& range = *out.mutable_ipam_options()->add_configs();
+    range.set_subnet(ipam.subnet());
+    range.set_range(ipam.ip_range());
+    range.set_gateway(ipam.gateway());
+  }
+  return out;
+}
+
+using network_texts = std::map<std::string, std::string>;
+
+network_texts network_texts_of(const ObjectsRead& read, api_minor api) {
+  network_texts out;
+  for (const auto& network : read.networks())
+    out.emplace(network.id(), to_json(network_view(network), api));
+  return out;
+}
+
+void write_attachments(json_writer& out, const Task& task, const network_texts& networks) {
+  out.key("NetworksAttachments");
+  out.begin_array();
+  for (const auto& attached : task.networks()) {
+    const auto text = networks.find(attached.network_id());
+    if (text == networks.end())
+      continue;
+    out.begin_object();
+    out.key("Network");
+    out.raw(text->second);
+    out.key("Addresses");
+    out.begin_array();
+    for (const auto& address : attached.addresses())
+      out.string(address);
+    out.end_array();
+    out.end_object();
+  }
+  out.end_array();
+}
+
+struct joined_texts {
+  spec_texts specs;
+  network_texts networks;
+};
+
 // Field for field TaskView of api.proto, without building one: a list may hold 100,000.
-void write_task(json_writer& out, const Task& task, const spec_texts& specs, api_minor api) {
+void write_task(json_writer& out, const Task& task, const joined_texts& texts, api_minor api) {
+  const auto& specs = texts.specs;
   out.begin_object();
   out.member("ID", task.id());
   out.key("Version");
@@ -58,6 +126,8 @@ void write_task(json_writer& out, const Task& task, const spec_texts& specs, api
   out.key("Status");
   to_json(task.status(), out, api);
   out.member("DesiredState", state_text(task.desired_state()));
+  if (task.networks_size() > 0)
+    write_attachments(out, task, texts.networks);
   if (task.assigned_generic_resources_size() > 0) {
     out.key("GenericResources");
     out.begin_array();
@@ -91,6 +161,7 @@ const std::vector<std::string_view>& keys_of(ObjectKind kind) {
     {OBJECT_KIND_NODE, {"id", "name", "label", "node.label", "role", "membership"}},
     {OBJECT_KIND_SECRET, {"id", "name", "names", "label"}},
     {OBJECT_KIND_CONFIG, {"id", "name", "names", "label"}},
+    {OBJECT_KIND_NETWORK, {"id", "name", "driver", "label", "scope", "type", "dangling"}},
   };
   static const std::vector<std::string_view> none;
   for (const auto& row : table)
@@ -112,13 +183,13 @@ std::string_view state_text(LocalNodeState state) {
 } // namespace
 
 std::string tasks_json(const ObjectsRead& read, api_minor api) {
-  const auto specs = spec_texts_of(read, api);
+  const joined_texts texts{spec_texts_of(read, api), network_texts_of(read, api)};
   std::string text;
   text.reserve(static_cast<std::size_t>(read.tasks_size()) * 700 + 2);
   json_writer out{text};
   out.begin_array();
   for (const auto& task : read.tasks())
-    write_task(out, task, specs, api);
+    write_task(out, task, texts, api);
   out.end_array();
   return text;
 }
@@ -126,7 +197,7 @@ std::string tasks_json(const ObjectsRead& read, api_minor api) {
 std::string task_json(const ObjectsRead& read, api_minor api) {
   std::string text;
   json_writer out{text};
-  write_task(out, read.tasks(0), spec_texts_of(read, api), api);
+  write_task(out, read.tasks(0), {spec_texts_of(read, api), network_texts_of(read, api)}, api);
   return text;
 }
 

@@ -62,7 +62,7 @@ void subscribe(self_ptr self, const SubscribeLogs& request, const log_sink& sink
   auto& slot = st.readers[request.subscription()];
   slot.reset(new logs_state::subscription{reader{request, first}, sink});
   st.next_stream += 1 << 20;
-  perform(self, *slot, slot->core.begin(now_instant(self), st.tasks, reachable(st)));
+  perform(self, *slot, slot->core.begin(now_instant(self), st.tasks.candidates(request), reachable(st)));
   self->monitor(sink);
   drop_ended(self);
   arm(self);
@@ -74,10 +74,10 @@ void take_task(self_ptr self, const Task& task, bool removed) {
     st.tasks.erase(task.id());
     return;
   }
-  const task_place place{task.service_id(), task.node_id(), task.status().state()};
-  st.tasks.insert_or_assign(task.id(), place);
+  st.tasks.put(task);
   if (st.readers.empty())
     return;
+  const task_place place{task.service_id(), task.node_id(), task.status().state()};
   for (auto& [id, r] : st.readers)
     perform(self, *r, r->core.task_changed(now_instant(self), task.id(), place, reachable(st)));
 }

@@ -28,7 +28,7 @@ struct logs_state {
   logs_options opts;
   source_finder source_of;
   std::map<std::string, log_source> nodes;
-  std::map<std::string, task_place> tasks;
+  task_places tasks;
   struct subscription {
     reader core;
     log_sink sink;

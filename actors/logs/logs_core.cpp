@@ -74,6 +74,27 @@ void reader::finish_if_done(effects& out) {
   out.push_back(deliver{std::move(last)});
 }
 
+void task_places::put(const Task& task) {
+  rows_.insert_or_assign(swarm::task_id{task.id()},
+                         row{swarm::service_id{task.service_id()}, swarm::node_id{task.node_id()}, task.status().state()});
+}
+
+void task_places::erase(const std::string& id) { rows_.erase(swarm::task_id{id}); }
+
+std::map<std::string, task_place> task_places::candidates(const SubscribeLogs& request) const {
+  std::set<swarm::service_id> services;
+  for (const auto& id : request.service_ids())
+    services.emplace(id);
+  std::set<swarm::task_id> tasks;
+  for (const auto& id : request.task_ids())
+    tasks.emplace(id);
+  std::map<std::string, task_place> out;
+  for (const auto& [id, at] : rows_) // the order is that of `out`, not of the table
+    if (services.contains(at.service) || tasks.contains(id))
+      out.emplace(id.str(), task_place{at.service.str(), at.node.str(), at.state});
+  return out;
+}
+
 effects reader::begin(instant now, const std::map<std::string, task_place>& tasks, const std::set<std::string>& nodes) {
   effects out;
   for (const auto& [id, task] : tasks) {

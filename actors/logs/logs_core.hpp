@@ -1,6 +1,7 @@
 // Decides whose log lines a reader gets, how its credit is shared out, and when its stream ends.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -11,6 +12,7 @@
 #include "messages/driver.pb.h"
 #include "messages/logs.pb.h"
 #include "messages/store.pb.h"
+#include "runtime/ids.hpp"
 #include "runtime/time.hpp"
 
 namespace swarm::logs {
@@ -20,6 +22,24 @@ struct task_place {
   std::string service_id;
   std::string node_id;   ///< "" = not scheduled
   TaskState state = TASK_STATE_NEW;
+};
+
+/// Every task of the cluster, small: a manager has many, and nobody reads most of their logs.
+class task_places {
+public:
+  void put(const Task& task);
+  void erase(const std::string& id);
+  /// The tasks that `request` may want: all of its services, and those that it names.
+  [[nodiscard]] std::map<std::string, task_place> candidates(const SubscribeLogs& request) const;
+  [[nodiscard]] std::size_t size() const { return rows_.size(); }
+
+private:
+  struct row {
+    swarm::service_id service;
+    swarm::node_id node;
+    TaskState state = TASK_STATE_NEW;
+  };
+  boost::unordered_flat_map<swarm::task_id, row, id_hash> rows_;
 };
 
 // -- what the shell must do, in this order -------------------------------------------------------------------------------

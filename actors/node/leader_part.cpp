@@ -29,7 +29,9 @@ std::vector<child_spec> leader_part::specs() {
        return untyped(handles_.ca);
      }},
     {"allocator", permanent, [this] {
-       return untyped(ctx_.system.spawn(allocator::port_allocator, allocator::allocator_options{}, ctx_.raft, ctx_.store));
+       allocator::allocator_options opts;
+       opts.seed = crypto::random_u64();
+       return untyped(ctx_.system.spawn(allocator::port_allocator, opts, ctx_.raft, ctx_.store));
      }},
     {"orchestrator", permanent, [this] {
        orchestrator::orchestrator_options opts;

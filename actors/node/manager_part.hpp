@@ -19,8 +19,8 @@ struct manager_options {
   bool founder = false;             ///< alone in the group until the log says otherwise; others wait for a leader
   bool force_new_cluster = false;   ///< whatever the log says, this is the only member from now on
   raft_peers peers;                 ///< null on a host without links
+  std::uint64_t map_bytes = 16ULL << 30;
   const crypto::secret_key* unlock_key = nullptr; ///< when the data key is wrapped; used by the constructor only
-  std::uint64_t map_bytes = 32ULL << 30;
   std::chrono::milliseconds heartbeat{50};
   std::chrono::milliseconds election{400};
 };

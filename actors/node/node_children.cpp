@@ -82,7 +82,7 @@ void start_agent(self_ptr self) {
   self->state.agents = child_group::make(self, {}, {{"agent", restart_kind::permanent, [self] {
     auto& st = self->state;
     st.agent = agent::spawn_agent(self->system(), st.driver, st.cluster_id, st.node_id, host_of(st.addresses.advertise_addr()),
-                                  (st.disk->root() / "agent").string());
+                                  st.opts.node_name, (st.disk->root() / "agent").string());
     if (st.identity)
       self->send(st.agent, ca::node_tls_info(st.certificate_pem, st.identity->own().roots_pem));
     self->send(st.agent, subscribe_atom_v, node_listener{node_root_interface{self}});

@@ -27,7 +27,8 @@ struct node_options {
   std::string data_root = "/var/lib/swarm-node";
   std::string listen_addr = "0.0.0.0:2377";
   std::string advertise_addr;
-  std::uint64_t map_bytes = 32ULL << 30;
+  std::string node_name; ///< told to the cluster; "" = the driver's, else the host's
+  std::uint64_t map_bytes = 16ULL << 30;
   std::chrono::milliseconds raft_heartbeat{50};
   std::chrono::milliseconds raft_election{400};
   /// Spawns the driver (docker, process or simulated): called again when it has ended.

@@ -27,7 +27,8 @@ struct options {
   std::uint64_t keep_entries = 10'000;     ///< log kept for followers that were away ...
   std::size_t keep_bytes = 64 << 20;       ///< ... unless it is bigger than this ...
   std::size_t keep_bytes_cap = 256 << 20;  ///< ... and for followers that are slow, but never more than this
-  std::uint64_t keep_entries_alone = 64;   ///< nobody to catch up: a group of one keeps next to nothing in memory
+  std::uint64_t keep_entries_alone = 64;   ///< nobody to catch up: a group of one keeps next to nothing in memory ...
+  std::size_t keep_bytes_alone = 1 << 20;  ///< ... and big batches not even that long
   std::uint64_t compaction_batch = 256;    ///< compaction waits until this many entries can go
 
   bool auto_promote = true;                ///< learners become voters when they have caught up

@@ -223,7 +223,8 @@ void core::watch_disk() {
 void core::compact() {
   const bool nobody_else = progress_.size() == 1 && progress_.contains(id_);
   const auto keep = nobody_else ? opts_.keep_entries_alone : opts_.keep_entries;
-  if (log_.size() <= keep + opts_.compaction_batch && log_.bytes() <= opts_.keep_bytes + opts_.keep_bytes / 8)
+  const auto keep_bytes = nobody_else ? opts_.keep_bytes_alone : opts_.keep_bytes;
+  if (log_.size() <= keep + opts_.compaction_batch && log_.bytes() <= keep_bytes + keep_bytes / 8)
     return;
   auto lowest_live = everything;
   if (leader_)
@@ -234,7 +235,7 @@ void core::compact() {
   auto bytes = log_.bytes();
   const auto limit = std::min(last_applied_, stable_index_);
   while (to < limit) {
-    const bool too_much = log_.last_index() - to > keep || bytes > opts_.keep_bytes;
+    const bool too_much = log_.last_index() - to > keep || bytes > keep_bytes;
     const bool needed = to + 1 > lowest_live && bytes <= opts_.keep_bytes_cap;
     if (!too_much || needed)
       break;

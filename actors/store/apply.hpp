@@ -32,6 +32,7 @@ private:
   [[nodiscard]] failure check_ports(const ServiceSpec& spec, const std::string& service_id) const;
   void set_spec_version(Service& fresh, const Service* old);
   void allocate(Service& fresh, const Endpoint& old) const;
+  [[nodiscard]] google::protobuf::RepeatedPtrField<VirtualIP> kept_virtual_ips(const ServiceSpec& spec, const Endpoint& old) const;
   void store_service(ChangeKind kind, Service fresh, const std::shared_ptr<const Service>& old, bool spec_changed);
   void store_template(const Service& service);
 
@@ -49,6 +50,7 @@ private:
   [[nodiscard]] failure remove_secret(const std::string& id);
   [[nodiscard]] failure remove_config(const std::string& id);
   [[nodiscard]] failure remove_network(const std::string& id);
+  [[nodiscard]] id128 living_task(const template_key& key) const;
   void store_node(ChangeKind kind, Node fresh, const std::shared_ptr<const Node>& old);
 
   // apply_tasks.cpp

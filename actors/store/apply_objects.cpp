@@ -1,6 +1,7 @@
 // Changes of nodes, secrets, configs, networks and the cluster.
 #include <algorithm>
 
+#include "actors/store/address_plan.hpp"
 #include "actors/store/apply.hpp"
 
 namespace swarm::store {
@@ -283,6 +284,8 @@ failure applier::put_network(PutNetwork& put) {
       for (const auto& [id, network] : state_.networks.all())
         if (network->spec().ingress())
           return refuse(errc::already_exists, "ingress network (" + id + ") is already present");
+    if (auto bad = plan_addresses(state_, wanted); !bad.ok())
+      return bad;
     created(*wanted.mutable_meta());
   } else {
     if (!old)
@@ -292,6 +295,8 @@ failure applier::put_network(PutNetwork& put) {
     if (old->meta().version().index() != put.expected_version())
       return out_of_sequence();
     *wanted.mutable_meta() = old->meta();
+    *wanted.mutable_ipam() = old->ipam();
+    wanted.set_vni(old->vni());
     updated(*wanted.mutable_meta());
   }
   const auto fresh = std::make_shared<const Network>(std::move(wanted));
@@ -301,6 +306,18 @@ failure applier::put_network(PutNetwork& put) {
   event.set_kind(old ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
   *event.mutable_network() = *fresh;
   return {};
+}
+
+/// The task with the lowest id of that version that runs, or is to; none: null.
+id128 applier::living_task(const template_key& key) const {
+  id128 first;
+  for (auto row = state_.tasks.first_of_service(key.service_id); row != no_row; row = state_.tasks.at(row).service_next) {
+    const auto& task = state_.tasks.at(row);
+    if (task.spec_version == key.spec_version && task.state <= TASK_STATE_RUNNING && task.desired_state <= TASK_STATE_RUNNING
+        && (!first || task.id < first))
+      first = task.id;
+  }
+  return first;
 }
 
 failure applier::remove_network(const std::string& id) {
@@ -319,16 +336,11 @@ failure applier::remove_network(const std::string& id) {
       return refuse(errc::failed_precondition,
                     "ingress network cannot be removed because service " + service_id + " depends on it");
   }
-  // Tasks of removed services and of older specs: through the templates that only they hold.
+  // Tasks of older specs that are to go on; those of a removed service are about to end.
   for (const auto& [key, row] : state_.templates)
-    if (uses(row->spec()) && state_.tasks.count_of_version(key.service_id, key.spec_version) > 0) {
-      id128 first;
-      for (auto task = state_.tasks.first_of_service(key.service_id); task != no_row;
-           task = state_.tasks.at(task).service_next)
-        if (state_.tasks.at(task).spec_version == key.spec_version && (!first || state_.tasks.at(task).id < first))
-          first = state_.tasks.at(task).id;
-      return refuse(errc::failed_precondition, "network " + id + " is in use by task " + first.str());
-    }
+    if (uses(row->spec()) && state_.services.find(key.service_id))
+      if (const auto task = living_task(key); task)
+        return refuse(errc::failed_precondition, "network " + id + " is in use by task " + task.str());
   exchange(state_.networks, id, nullptr);
   write(TableWrite::TABLE_NETWORK, id, nullptr);
   auto& event = *out_.events.add_networks();

@@ -1,5 +1,8 @@
 // Changes of services, and the checks that only the owner of all objects can make.
+#include <algorithm>
+
 #include "actors/store/apply.hpp"
+#include "messages/networks.hpp"
 
 namespace swarm::store {
 
@@ -21,8 +24,6 @@ std::string template_bytes(const ServiceSpec& spec) {
   bytes += '\n';
   return bytes += stable_bytes(spec.endpoint_spec());
 }
-
-bool is_engine_network(std::string_view name) { return name == "host" || name == "bridge" || name == "none"; }
 
 /// "secret not found: a" or "secrets not found: a, b" for the references that do not hold.
 template <class Table, class References, class Id, class Name>
@@ -158,12 +159,29 @@ void applier::set_spec_version(Service& fresh, const Service* old) {
 
 /// When no dynamic port is left the endpoint stays as it is, behind its spec: ALLOCATOR tries again when one is free.
 void applier::allocate(Service& fresh, const Endpoint& old) const {
-  if (!fresh.spec().has_endpoint_spec()) {
+  const auto addresses = kept_virtual_ips(fresh.spec(), old);
+  if (!fresh.spec().has_endpoint_spec())
     fresh.clear_endpoint();
-    return;
-  }
-  if (auto endpoint = state_.ports.allocate(fresh.spec().endpoint_spec(), old, fresh.id()))
+  else if (auto endpoint = state_.ports.allocate(fresh.spec().endpoint_spec(), old, fresh.id()))
     fresh.mutable_endpoint()->Swap(&*endpoint);
+  if (addresses.empty() && fresh.endpoint().virtual_ips().empty())
+    return;
+  *fresh.mutable_endpoint()->mutable_virtual_ips() = addresses;
+}
+
+/// Virtual addresses stay for as long as the service is on their network; ALLOCATOR gives new ones.
+google::protobuf::RepeatedPtrField<VirtualIP> applier::kept_virtual_ips(const ServiceSpec& spec, const Endpoint& old) const {
+  google::protobuf::RepeatedPtrField<VirtualIP> out;
+  if (!has_virtual_ips(spec))
+    return out;
+  const auto& wanted = spec.task_template().networks();
+  for (const auto& address : old.virtual_ips()) {
+    const auto network = state_.networks.find(address.network_id());
+    if (network && !network->predefined()
+        && std::any_of(wanted.begin(), wanted.end(), [&](const auto& n) { return n.target() == address.network_id(); }))
+      *out.Add() = address;
+  }
+  return out;
 }
 
 void applier::store_service(ChangeKind kind, Service fresh, const std::shared_ptr<const Service>& old, bool spec_changed) {

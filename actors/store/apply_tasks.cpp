@@ -44,6 +44,8 @@ bool applier::change_task(row_index row, const TaskChange& change, bool& status_
     tasks.assign(row, change.node_id(), change.assigned_generic_resources());
     changed = true;
   }
+  if (change.networks_size() > 0 && tasks.at(row).state == TASK_STATE_NEW)
+    changed = tasks.set_networks(row, change.networks()) || changed;
   if (change.has_desired_state())
     changed = tasks.raise_desired(row, change.desired_state()) || changed;
   status_changed = change.has_status() && tasks.set_status(row, change.status());

@@ -9,7 +9,7 @@ namespace swarm::store {
 
 namespace {
 
-/// Gives each template and service name that the tasks need once.
+/// Gives each template, service name and network that the tasks need once.
 class task_joiner {
 public:
   task_joiner(const tables& state, ObjectsRead& out) : state_{state}, out_{out} {}
@@ -17,6 +17,9 @@ public:
   void add(row_index row) {
     auto& task = *out_.add_tasks();
     state_.tasks.to_proto(row, task);
+    for (const auto& attached : task.networks())
+      if (const auto network = state_.networks.find(attached.network_id()); network && networks_.insert(network->id()).second)
+        *out_.add_networks() = *network;
     const auto& service_id = state_.tasks.service_of(row);
     const template_key key{service_id, state_.tasks.at(row).spec_version};
     if (last_ == key || !templates_.insert(key).second)
@@ -43,6 +46,7 @@ private:
   template_key last_;
   std::set<template_key> templates_;
   std::set<std::string> services_;
+  std::set<std::string> networks_;
 };
 
 failure find_task(const tables& state, std::string_view key, row_index& out) {

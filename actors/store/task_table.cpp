@@ -167,6 +167,18 @@ void task_table::assign(row_index index, std::string_view node_id,
   row.rare_beyond_status = true;
 }
 
+bool task_table::set_networks(row_index index, const google::protobuf::RepeatedPtrField<TaskNetwork>& networks) {
+  auto& row = row_at(index);
+  auto kept = unpack(row);
+  *kept.mutable_networks() = networks;
+  auto rare = rare_of(kept, TaskStatus{kept.status()});
+  if (rare == rare_bytes(row))
+    return false;
+  row.rare = pack(rare);
+  row.rare_beyond_status = beyond_status(kept);
+  return true;
+}
+
 void task_table::touch(row_index index, std::uint64_t version, std::int64_t wall) {
   auto& row = row_at(index);
   row.version = version;

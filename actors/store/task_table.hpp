@@ -59,6 +59,8 @@ public:
   bool raise_desired(row_index row, TaskState desired);
   /// Precondition: the task has no node.
   void assign(row_index row, std::string_view node_id, const google::protobuf::RepeatedPtrField<GenericResource>& resources);
+  /// False when they are what it has.
+  bool set_networks(row_index row, const google::protobuf::RepeatedPtrField<TaskNetwork>& networks);
   void touch(row_index row, std::uint64_t version, std::int64_t wall);
 
   /// Precondition: `out` is empty.

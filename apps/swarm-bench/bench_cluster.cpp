@@ -60,7 +60,7 @@ void lead(leader_ptr self) {
     .then([self](const CommandResult&) {
       auto& s = self->state;
       s.leader = std::make_unique<node::leader_part>(
-        self, node::leader_part::context{self->system(), s.manager->raft(), s.manager->store(), s.cluster_id, s.node_id, {}, s.directory});
+        self, node::leader_part::context{self->system(), s.manager->raft(), s.manager->store(), s.cluster_id, s.node_id, {}, {}});
       if (s.waiting)
         s.ready.deliver(s.leader->handles().dispatcher);
     });
@@ -182,6 +182,14 @@ public:
       const auto services = ask<ObjectsRead>(read);
       return services.services_size() > 0 && services.services(0).service_status().running_tasks() >= tasks;
     });
+  }
+
+  void end_agents() override {
+    for (const auto& agent : agents_)
+      caf::anon_send_exit(agent, caf::exit_reason::user_shutdown);
+    for (const auto& agent : agents_)
+      self_->wait_for(agent);
+    agents_.clear();
   }
 
 private:

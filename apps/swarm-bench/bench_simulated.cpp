@@ -11,10 +11,21 @@
 
 namespace swarm::bench {
 
+namespace {
+
+double heap_in_use() {
+  ::malloc_trim(0);
+  const auto info = ::mallinfo2();
+  return static_cast<double>(info.uordblks + info.hblkhd);
+}
+
+} // namespace
+
 row measure_simulated(const simulated_factory& make, const simulated_size& size, int round) {
   row out{"simulated", std::to_string(size.tasks) + " tasks on " + std::to_string(size.nodes) + " nodes", "ours", round, {}, {}};
   try {
     const auto cluster = make();
+    const auto heap_before = heap_in_use();
     cluster->join(size.nodes);
     ::malloc_trim(0); // so that what joining needed for a moment is not taken for memory of tasks, or hides it
     const auto tasks = static_cast<double>(size.tasks);
@@ -25,10 +36,13 @@ row measure_simulated(const simulated_factory& make, const simulated_size& size,
     const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
     const auto used = cpu_seconds(::getpid()) - cpu;
     ::malloc_trim(0);
+    const auto resident = rss_mb(::getpid()) - rss;
+    cluster->end_agents();
     out.metrics = {{"seconds", wall.count()},
                    {"tasks_per_s", tasks / wall.count(), true},
                    {"cpu_us_per_task", used * 1e6 / tasks},
-                   {"bytes_per_task", (rss_mb(::getpid()) - rss) * 1024 * 1024 / tasks}};
+                   {"bytes_per_task", resident * 1024 * 1024 / tasks},
+                   {"manager_bytes_per_task", (heap_in_use() - heap_before) / tasks}};
   } catch (const std::exception& error) {
     out.error = error.what();
   }

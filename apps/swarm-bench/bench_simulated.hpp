@@ -23,11 +23,14 @@ public:
   virtual void join(std::size_t nodes) = 0;
   /// Creates one service of `tasks` replicas and returns when all are RUNNING. Throws when they are not in time.
   virtual void run_all(std::size_t tasks) = 0;
+  /// Ends every agent, so that what memory is left in use is the manager's. Throws when they do not end in time.
+  virtual void end_agents() = 0;
 };
 
 using simulated_factory = std::function<std::unique_ptr<simulated_cluster>()>;
 
-/// Seconds from create to all RUNNING, tasks per second, CPU microseconds and resident bytes per task.
+/// Seconds from create to all RUNNING, tasks per second, CPU microseconds and resident bytes per task; and the heap that
+/// the manager alone holds per task (nodes included, pages of the database not: those are the system's to take back).
 [[nodiscard]] row measure_simulated(const simulated_factory& make, const simulated_size& size, int round);
 
 } // namespace swarm::bench

@@ -25,6 +25,7 @@
 #include "drivers/docker/docker_driver.hpp"
 #include "drivers/process/process_driver.hpp"
 #include "drivers/simulated/simulated_driver.hpp"
+#include "drivers/task_files.hpp"
 #include "runtime/crypto/bytes.hpp"
 #include "runtime/log.hpp"
 #include "runtime/system.hpp"
@@ -86,7 +87,7 @@ std::function<driver_actor(caf::actor_system&)> driver_factory(const daemon_opti
     case config::driver_kind::process: {
       process::process_driver_options opts;
       opts.state_directory = o.data_root + "/process";
-      opts.files_directory = runtime_folder(o) + "/files";
+      opts.files_directory = driver::folder_in_memory(runtime_folder(o) + "/files");
       opts.shim = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "swarm-task-shim";
       return [opts](caf::actor_system& system) -> driver_actor { return system.spawn<caf::detached>(process::process_driver, opts); };
     }
@@ -99,6 +100,8 @@ std::function<driver_actor(caf::actor_system&)> driver_factory(const daemon_opti
   docker::docker_driver_options opts;
   opts.engine_socket = path_of(o.engine);
   opts.state_directory = runtime_folder(o);
+  opts.core.call_deadline = o.engine_timeout;
+  opts.core.images.call_deadline = o.engine_timeout;
   opts.seed = crypto::random_u64();
   return [opts, &io](caf::actor_system& system) -> driver_actor { return system.spawn(docker::docker_driver, opts, &io); };
 }
@@ -108,6 +111,7 @@ node::node_options node_options_of(const daemon_options& o, io_threads& io) {
   out.data_root = o.data_root;
   out.listen_addr = o.listen_addr;
   out.advertise_addr = o.advertise_addr;
+  out.node_name = o.node_name;
   out.map_bytes = o.map_size;
   out.raft_heartbeat = o.raft_heartbeat;
   out.raft_election = o.raft_election;
@@ -134,6 +138,7 @@ gateway::shared_options gateway_options_of(const daemon_options& o, io_threads& 
     engine.socket_path = out->engine_socket;
     out->engine = std::make_shared<http::client>(io, engine);
   }
+  out->request_deadline = o.request_timeout;
   out->host_info = node::host_info_json(std::string{to_string(o.driver)}, "swarm-node");
   return out;
 }
@@ -165,7 +170,7 @@ private:
 void log_lines(std::string_view event, const std::string& text) {
   std::istringstream lines{text};
   for (std::string line; std::getline(lines, line);)
-    log::info("node", event, {{"line", line}});
+    log::warn("node", event, {{"line", line}}); // someone asked for it: not to be lost in a quiet log
 }
 
 void reload(config::parsed& current, int argc, const char* const* argv) {
@@ -191,8 +196,7 @@ failure make_folders(const daemon_options& o) {
   std::vector<std::string> sockets{o.control_socket};
   sockets.insert(sockets.end(), o.hosts.begin(), o.hosts.end());
   for (const auto& socket : sockets)
-    if (!socket.starts_with("tcp://"))
-      std::filesystem::create_directories(std::filesystem::path{path_of(socket)}.parent_path(), ec);
+    std::filesystem::create_directories(std::filesystem::path{path_of(socket)}.parent_path(), ec);
   return {};
 }
 
@@ -270,15 +274,18 @@ int run(config::parsed parsed, int argc, const char* const* argv) {
     std::atomic<bool> gave_up = false;
     auto node_options = node_options_of(o, io);
     // A signal to ourselves: the main thread sleeps in sigwait.
-    node_options.give_up = [&gave_up](const std::string&) {
+    const auto give_up = [&gave_up](const std::string&) {
       gave_up = true;
       ::kill(::getpid(), SIGTERM);
     };
+    node_options.give_up = give_up;
     auto root = system.spawn(node::node_root, std::move(node_options));
     auto introspect = system.spawn(introspect::introspect_actor_behavior, o.node_name.empty() ? "this host" : o.node_name);
     introspect::control_front control{system, io, introspect, path_of(o.control_socket)};
     auto gateway_options = gateway_options_of(o, io);
-    gateway::front api{system, io, root, gateway_options, listen_options_of(o)};
+    auto listen_options = listen_options_of(o);
+    listen_options.give_up = give_up;
+    gateway::front api{system, io, root, gateway_options, std::move(listen_options)};
     auto started = control.start();
     if (started.ok())
       started = api.start();

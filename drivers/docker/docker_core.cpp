@@ -43,7 +43,7 @@ failure to_failure(const answer& from, std::string_view what) {
 }
 
 core::core(core_options opts, std::uint64_t seed)
-  : opts_{std::move(opts)}, rng_{seed}, images_{opts_.images}, starting_{opts_.starting}, removing_{opts_.removing},
+  : opts_{std::move(opts)}, rng_{seed}, images_{opts_.images}, networks_{opts_.networks}, starting_{opts_.starting}, removing_{opts_.removing},
     watch_backoff_{opts_.reconnect}, ping_backoff_{opts_.reconnect} {}
 
 effects core::step(instant now, const driver_event& ev) {
@@ -68,6 +68,7 @@ effects core::step(instant now, const driver_event& ev) {
       watch_ = watch::open;
       watch_backoff_.reset();
       relist_due_ = true; // whatever happened while nobody listened
+      networks_.forget();
       relist();
     },
     [&](const event_printed& e) {
@@ -88,6 +89,7 @@ effects core::step(instant now, const driver_event& ev) {
     [&](const ticked&) { on_tick(); },
   }, ev);
   settle_images();
+  settle_networks();
   admit();
   return std::exchange(out_, {});
 }
@@ -116,6 +118,8 @@ void core::on_operation(const operation& op) {
 void core::on_call_ended(const call_ended& ev) {
   if (images_.owns(ev.call))
     return images_.step(now_, ev, next_call_, out_);
+  if (networks_.owns(ev.call))
+    return networks_.step(now_, ev, rng_, next_call_, out_);
   const auto it = calls_.find(ev.call);
   if (it == calls_.end())
     return;
@@ -166,6 +170,7 @@ void core::check_invariants() const {
     SWARM_CHECK(l.current || l.waiting.empty(), task_id);
     SWARM_CHECK(l.waiting.size() <= opts_.lane_requests_max, task_id);
   }
+  networks_.check_invariants();
   SWARM_CHECK(starting_.inside() <= opts_.starting.places);
   SWARM_CHECK(removing_.inside() <= opts_.removing.places);
 }
@@ -177,14 +182,15 @@ std::string core::dump() const {
   out += " lanes=" + std::to_string(lanes_.size()) + " calls=" + std::to_string(calls_.size())
          + " starting=" + std::to_string(starting_.inside()) + "+" + std::to_string(starting_.waiting())
          + " removing=" + std::to_string(removing_.inside()) + "+" + std::to_string(removing_.waiting())
-         + " pulls=" + std::to_string(images_.pulls())
+         + " pulls=" + std::to_string(images_.pulls()) + " networks=" + std::to_string(networks_.ready())
          + " events=" + (watch_ == watch::open ? "open" : watch_ == watch::opening ? "opening" : "closed");
   for (const auto& [task_id, l] : lanes_) {
     if (out.size() > 64 * 1024) {
       out += "\n…";
       break;
     }
-    static constexpr const char* stages[] = {"lookup", "files", "image", "gate", "create", "adopt", "start", "inspect", "stop", "remove"};
+    static constexpr const char* stages[] = {"lookup", "files", "image", "networks", "gate", "create", "connect",
+                                              "adopt", "start", "inspect", "stop", "remove", "leave"};
     out += "\n" + task_id + " " + std::string{TaskHandle::Phase_Name(l.known.phase())}
            + (l.current ? std::string{" "} + stages[static_cast<int>(l.current->at)] : "")
            + (l.waiting.empty() ? "" : " +" + std::to_string(l.waiting.size()));

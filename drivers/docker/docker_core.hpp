@@ -11,6 +11,7 @@
 #include "drivers/docker/engine_map.hpp"
 #include "drivers/docker/gate.hpp"
 #include "drivers/docker/image_core.hpp"
+#include "drivers/docker/network_core.hpp"
 #include "drivers/driver_core.hpp"
 #include "runtime/random.hpp"
 
@@ -18,6 +19,7 @@ namespace swarm::docker {
 
 struct core_options {
   image_options images;
+  network_options networks;
   std::string files_directory;                 ///< tmpfs folder of secrets and configs; one folder per task below it
   gate::options starting{8, 20'000, seconds{10}};  ///< create and start
   gate::options removing{8, 20'000, seconds{10}};
@@ -34,9 +36,10 @@ struct core_options {
 /// One lane per task: its requests run one after the other, those of different tasks never wait for each other except
 /// at the gates. Stop and Remove cancel a Prepare or Start that has not reached the engine yet.
 ///
-///   Prepare   files ─► image ─► gate ─► create ──201──► CREATED
-///                                         └──409──► inspect: ours → adopt, else conflict
-///   Start     gate ─► start ─► inspect        Stop   stop ─► inspect        Remove   gate ─► remove ─► files gone
+///   Prepare   files ─► image ─► networks ─► gate ─► create ──201──► connect (each further network) ─► CREATED
+///                                                     └──409──► inspect: ours → adopt, else conflict
+///   Start     gate ─► start ─► inspect        Stop   stop ─► inspect
+///   Remove    gate ─► remove ─► networks without tasks gone ─► files gone
 ///
 /// A lost answer is the caller's to clear up (errc::deadline_exceeded): the container's name is the task's, so that a
 /// second Prepare finds what the first one made.
@@ -56,7 +59,7 @@ public:
   [[nodiscard]] std::string prefix() const { return "/v1." + std::to_string(api_minor_); }
 
 private:
-  enum class stage : std::uint8_t { lookup, files, image, gate, create, adopt, start, inspect, stop, remove };
+  enum class stage : std::uint8_t { lookup, files, image, networks, gate, create, connect, adopt, start, inspect, stop, remove, leave };
   struct running {
     operation_id id = 0;
     docker::request request;
@@ -64,6 +67,7 @@ private:
     call_id call = 0;
     bool image_retried = false;
     bool removing = false;    // at the gate of removals
+    std::size_t connected = 0; // networks that the container is on
   };
   enum class health_news : std::uint8_t { none, healthy, unhealthy };
   struct lane {
@@ -95,11 +99,16 @@ private:
   void begin(const std::string& task_id, lane& l);
   void begin_prepare(const std::string& task_id, lane& l);
   void want_image(const std::string& task_id, lane& l);
+  void want_networks(const std::string& task_id, lane& l);
+  [[nodiscard]] std::vector<attachment> attachments_of(const TaskDescription& task) const;
+  void connect_next(const std::string& task_id, lane& l);
+  void connected(const std::string& task_id, lane& l, const answer& from);
   void enter_gate(const std::string& task_id, lane& l, bool removing);
   void go(const std::string& task_id, lane& l);
   void call_container(const std::string& task_id, lane& l, stage at);
   void lane_answer(const std::string& task_id, const answer& from);
   void created(const std::string& task_id, lane& l, const answer& from);
+  void start_failed(const std::string& task_id, lane& l, const answer& from);
   void adopted(const std::string& task_id, lane& l, const answer& from);
   void inspected_after(const std::string& task_id, lane& l, const answer& from);
   void looked_up(const std::string& task_id, lane& l, const answer& from);
@@ -108,6 +117,7 @@ private:
   void cancel_unsent(const std::string& task_id, lane& l);
   void admit();
   void settle_images();
+  void settle_networks();
   // -- the engine as a whole (docker_watch.cpp)
   void on_operation(const operation& op);
   void on_call_ended(const call_ended& ev);
@@ -135,6 +145,7 @@ private:
   instant now_{};
   effects out_;
   image_core images_;
+  network_core networks_;
   gate starting_;
   gate removing_;
   std::map<std::string, lane> lanes_;

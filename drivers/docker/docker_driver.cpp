@@ -126,7 +126,7 @@ ActorStatus describe(self_ptr self, const ReadStatus& request) {
 docker_driver_actor::behavior_type docker_driver(self_ptr self, docker_driver_options opts, io_threads* io) {
   auto& st = self->state;
   st.opts = std::move(opts);
-  st.opts.core.files_directory = st.opts.state_directory + "/files";
+  st.opts.core.files_directory = driver::folder_in_memory(st.opts.state_directory + "/files");
   if (const auto* offline = std::getenv("DOCKER_SERVICE_PREFER_OFFLINE_IMAGE"))
     st.opts.core.images.prefer_offline = std::string_view{offline} == "1"; // Swarm's own switch
   st.io = io;

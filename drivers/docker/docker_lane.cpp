@@ -37,6 +37,14 @@ std::string task_of(const request& request) {
   }, request);
 }
 
+/// It was there a moment ago: whoever asks again makes it anew.
+failure missing_network(const std::vector<attachment>& attachments) {
+  for (const auto& attached : attachments)
+    if (attached.engine_network.empty())
+      return {errc::unavailable, "network " + attached.on->network_id() + " is not on this engine any more"};
+  return {};
+}
+
 bool ends_a_task(const request& request) {
   return std::holds_alternative<StopTask>(request) || std::holds_alternative<RemoveTask>(request);
 }
@@ -65,10 +73,12 @@ void core::cancel_unsent(const std::string& task_id, lane& l) {
   if (ends_a_task(l.current->request))
     return;
   const auto at = l.current->at;
-  if (at != stage::image && at != stage::gate)
+  if (at != stage::image && at != stage::networks && at != stage::gate)
     return;
   if (at == stage::image)
     images_.leave(task_id, out_);
+  if (at == stage::networks)
+    networks_.stop_waiting(task_id);
   starting_.leave(task_id);
   finish(task_id, l, failure{errc::unavailable, "cancelled: the task is being stopped"});
 }
@@ -120,8 +130,12 @@ void core::begin_prepare(const std::string& task_id, lane& l) {
   l.name = task.task_name();
   if (cluster_id_.empty())
     cluster_id_ = task.cluster_id();
-  if (l.known.phase() != TaskHandle::PHASE_ABSENT)
-    return call_container(task_id, l, stage::inspect); // made earlier: look at it again
+  // Made earlier: look at it again. Not on all of its networks, perhaps, before it was started: then as with a new one.
+  const bool made = l.known.phase() != TaskHandle::PHASE_ABSENT;
+  if (made && l.known.phase() == TaskHandle::PHASE_CREATED && task.network_definitions_size() > 0)
+    return want_networks(task_id, l);
+  if (made)
+    return call_container(task_id, l, stage::inspect);
   if (task.secret_files().empty())
     return want_image(task_id, l);
   l.current->at = stage::files;
@@ -133,7 +147,37 @@ void core::want_image(const std::string& task_id, lane& l) {
   l.current->at = stage::image;
   const auto verdict = images_.want(now_, task.spec().container_spec().image(), registry_auth(task), task_id, next_call_, out_);
   if (verdict == image_core::verdict::ready)
+    want_networks(task_id, l);
+}
+
+void core::want_networks(const std::string& task_id, lane& l) {
+  l.current->at = stage::networks;
+  if (networks_.want(std::get<PrepareTask>(l.current->request).task(), next_call_, out_) == network_core::verdict::ready)
     enter_gate(task_id, l, false);
+}
+
+void core::settle_networks() {
+  for (const auto& [task_id, error] : networks_.settled()) {
+    const auto it = lanes_.find(task_id);
+    if (it == lanes_.end() || !it->second.current)
+      continue;
+    const auto at = it->second.current->at;
+    if (at == stage::leave)
+      finish_absent(task_id, it->second);
+    else if (at == stage::networks && error.ok())
+      enter_gate(task_id, it->second, false);
+    else if (at == stage::networks)
+      finish(task_id, it->second, error);
+    advance(task_id);
+  }
+}
+
+std::vector<attachment> core::attachments_of(const TaskDescription& task) const {
+  std::vector<attachment> out;
+  for (const auto& network : task.networks())
+    if (network.predefined_name().empty())
+      out.push_back({networks_.engine_id(network.network_id()), &network});
+  return out;
 }
 
 void core::settle_images() {
@@ -142,7 +186,7 @@ void core::settle_images() {
     if (it == lanes_.end() || !it->second.current || it->second.current->at != stage::image)
       continue;
     if (error.ok())
-      enter_gate(task_id, it->second, false);
+      want_networks(task_id, it->second);
     else
       finish(task_id, it->second, error);
     advance(task_id);
@@ -177,8 +221,15 @@ void core::admit() {
 void core::go(const std::string& task_id, lane& l) {
   if (const auto* prepare = std::get_if<PrepareTask>(&l.current->request)) {
     l.current->at = stage::create;
+    const auto attachments = attachments_of(prepare->task());
+    if (const auto error = missing_network(attachments); !error.ok()) {
+      starting_.leave(task_id);
+      finish(task_id, l, error);
+      return;
+    }
     l.current->call = call({purpose::lane, task_id, 0}, "POST", "/containers/create?name=" + l.name, opts_.work_deadline,
-                           create_body(prepare->task(), opts_.files_directory + "/" + task_id));
+                           create_body(prepare->task(), opts_.files_directory + "/" + task_id,
+                                       attachments.empty() ? nullptr : attachments.data()));
     return;
   }
   call_container(task_id, l, l.current->removing ? stage::remove : stage::start);
@@ -218,13 +269,14 @@ void core::lane_answer(const std::string& task_id, const answer& from) {
   switch (at) {
     case stage::lookup: looked_up(task_id, l, from); break;
     case stage::create: created(task_id, l, from); break;
+    case stage::connect: connected(task_id, l, from); break;
     case stage::adopt: adopted(task_id, l, from); break;
     case stage::start:
       starting_.leave(task_id);
       if (is_success(from))
         call_container(task_id, l, stage::inspect);
       else
-        finish(task_id, l, to_failure(from, "starting container failed"));
+        start_failed(task_id, l, from);
       break;
     case stage::stop:
       if (is_success(from))
@@ -265,7 +317,9 @@ void core::created(const std::string& task_id, lane& l, const answer& from) {
     handle.set_task_id(task_id);
     handle.mutable_container()->set_container_id(id);
     driver::merge_handle(l.known, handle);
-    return finish(task_id, l, l.known);
+    const bool on_first = !on_engine_network(std::get<PrepareTask>(l.current->request).task());
+    l.current->connected = on_first ? 1 : 0;
+    return connect_next(task_id, l);
   }
   if (is_missing(from) && message.find("No such image") != std::string::npos) {
     const auto& image = std::get<PrepareTask>(l.current->request).task().spec().container_spec().image();
@@ -276,8 +330,43 @@ void core::created(const std::string& task_id, lane& l, const answer& from) {
     return want_image(task_id, l);
   }
   auto error = to_failure(from);
-  if (error.code == errc::not_found) // a network or runtime that is not there: nothing that waiting would cure
+  if (error.code == errc::not_found) { // a network or runtime that is not there
+    networks_.forget();
     error.code = errc::invalid_argument;
+  }
+  finish(task_id, l, std::move(error));
+}
+
+/// Puts a container that has not been started on each network that it was not created on; answers Prepare when done.
+void core::connect_next(const std::string& task_id, lane& l) {
+  const auto& task = std::get<PrepareTask>(l.current->request).task();
+  const auto attachments = attachments_of(task);
+  if (l.current->connected >= attachments.size() || l.known.phase() != TaskHandle::PHASE_CREATED)
+    return finish(task_id, l, l.known);
+  if (const auto error = missing_network(attachments); !error.ok())
+    return finish(task_id, l, error);
+  const auto& next = attachments[l.current->connected];
+  l.current->at = stage::connect;
+  l.current->call = call({purpose::lane, task_id, 0}, "POST", "/networks/" + next.engine_network + "/connect", opts_.work_deadline,
+                         connect_body(task, container_of(task_id), next));
+}
+
+void core::connected(const std::string& task_id, lane& l, const answer& from) {
+  const auto is_there = from.how == outcome::answered && from.status == 403
+                        && read_message(from.body).find("already exists in network") != std::string::npos;
+  if (!is_success(from) && !is_there) {
+    if (is_missing(from))
+      networks_.forget();
+    return finish(task_id, l, to_failure(from, "connecting to a network failed"));
+  }
+  ++l.current->connected;
+  connect_next(task_id, l);
+}
+
+void core::start_failed(const std::string& task_id, lane& l, const answer& from) {
+  auto error = to_failure(from, "starting container failed");
+  if (is_missing(from) && error.message.find("network") != std::string::npos)
+    networks_.forget(); // somebody has removed it; the next task makes it anew
   finish(task_id, l, std::move(error));
 }
 
@@ -295,7 +384,7 @@ void core::adopted(const std::string& task_id, lane& l, const answer& from) {
     return finish(task_id, l, failure{errc::conflict, "the container name \"" + l.name + "\" is already in use by container "
                                                         + found.handle.container().container_id()});
   driver::merge_handle(l.known, found.handle);
-  finish(task_id, l, l.known);
+  connect_next(task_id, l); // it may have been made without all of its networks
 }
 
 void core::inspected_after(const std::string& task_id, lane& l, const answer& from) {
@@ -333,6 +422,11 @@ void core::looked_up(const std::string& task_id, lane& l, const answer& from) {
 
 void core::finish_absent(const std::string& task_id, lane& l) {
   const auto removed = std::holds_alternative<RemoveTask>(l.current->request);
+  if (removed && l.current->at != stage::leave) {
+    l.current->at = stage::leave;
+    if (networks_.release(task_id, next_call_, out_) == network_core::verdict::wait)
+      return; // settle_networks() comes back here
+  }
   TaskHandle handle;
   handle.set_task_id(task_id);
   l.known = handle;

@@ -29,6 +29,8 @@ void core::on_tick() {
   starting_.expire(now_);
   removing_.expire(now_);
   images_.tidy(now_);
+  if (ping_answers_)
+    networks_.tidy(now_, next_call_, out_);
   if (!pinging_ && now_ >= ping_at_) {
     pinging_ = true;
     call({purpose::ping, {}, 0}, "GET", "/_ping", opts_.ping_deadline);
@@ -178,6 +180,7 @@ void core::recovered(const pending& p, const answer& from) {
       return fail(std::move(error));
     if (found.handle.task_id() == p.task_id && found.cluster_id == cluster_id_) {
       learn(p.task_id, found.handle);
+      networks_.adopt(p.task_id, found.networks);
       *it->second.found.add_tasks() = lanes_.at(p.task_id).known;
     }
   } else if (from.how != outcome::answered || from.status != 404) {
@@ -192,6 +195,7 @@ void core::recovery_step(operation_id id) {
     return;
   auto found = std::move(r.found);
   recoveries_.erase(id);
+  networks_.sweep(cluster_id_, next_call_, out_);
   out_.push_back(deliver{id, std::move(found)});
 }
 
@@ -252,6 +256,7 @@ void core::refreshed(const std::string& task_id, const answer& from) {
   if (found.handle.task_id() != task_id || found.cluster_id != cluster_id_)
     return;
   learn(task_id, found.handle);
+  networks_.adopt(task_id, found.networks);
   tell(lanes_.at(task_id));
 }
 

@@ -272,7 +272,41 @@ std::string predefined_network(const TaskDescription& task) {
   return {};
 }
 
-void host_config(json_writer& out, const TaskDescription& task, const std::string& files_directory) {
+/// Names under which others on the network find the task: its own, the service's, those of the spec, and "tasks." before
+/// either. Whoever shares a name is answered together.
+std::vector<std::string> aliases_of(const TaskDescription& task, const TaskNetwork& on) {
+  std::vector<std::string> out{task.task_name()};
+  const auto add = [&out](const std::string& name) {
+    if (!name.empty() && std::find(out.begin(), out.end(), name) == out.end())
+      out.push_back(name);
+  };
+  add(task.service_name());
+  for (const auto& alias : on.aliases())
+    add(alias);
+  const auto shared = out.size();
+  for (std::size_t i = 1; i < shared; ++i)
+    add("tasks." + out[i]);
+  add(task.spec().container_spec().hostname());
+  return out;
+}
+
+void endpoint(json_writer& out, const TaskDescription& task, const TaskNetwork& on) {
+  out.begin_object();
+  if (on.addresses_size() > 0) {
+    out.key("IPAMConfig");
+    out.begin_object();
+    out.member("IPv4Address", on.addresses(0).substr(0, on.addresses(0).find('/')));
+    out.end_object();
+  }
+  out.key("Aliases");
+  out.begin_array();
+  for (const auto& alias : aliases_of(task, on))
+    out.string(alias);
+  out.end_array();
+  out.end_object();
+}
+
+void host_config(json_writer& out, const TaskDescription& task, const std::string& files_directory, const attachment* first) {
   const auto& spec = task.spec();
   const auto& container = spec.container_spec();
   resources(out, spec);
@@ -309,6 +343,8 @@ void host_config(json_writer& out, const TaskDescription& task, const std::strin
   }
   if (const auto network = predefined_network(task); !network.empty())
     out.member("NetworkMode", network);
+  else if (first != nullptr)
+    out.member("NetworkMode", first->engine_network);
   if (const auto ports = host_ports(task); !ports.empty()) {
     out.key("PortBindings");
     out.begin_object();
@@ -325,16 +361,25 @@ void host_config(json_writer& out, const TaskDescription& task, const std::strin
     }
     out.end_object();
   }
-  // Restarting is the swarm's decision: it would be a second attempt inside one task.
-  out.key("RestartPolicy");
-  out.begin_object();
-  out.member("Name", "no");
-  out.end_object();
+  // No RestartPolicy: restarting is the swarm's decision, a second attempt inside one task would be none of its own.
 }
 
 } // namespace
 
-std::string create_body(const TaskDescription& task, const std::string& files_directory) {
+bool on_engine_network(const TaskDescription& task) { return !predefined_network(task).empty(); }
+
+std::string connect_body(const TaskDescription& task, const std::string& container, const attachment& to) {
+  std::string body;
+  json_writer out{body};
+  out.begin_object();
+  out.member("Container", container);
+  out.key("EndpointConfig");
+  endpoint(out, task, *to.on);
+  out.end_object();
+  return body;
+}
+
+std::string create_body(const TaskDescription& task, const std::string& files_directory, const attachment* first) {
   const auto& spec = task.spec().container_spec();
   std::string body;
   json_writer out{body};
@@ -370,8 +415,18 @@ std::string create_body(const TaskDescription& task, const std::string& files_di
   }
   out.key("HostConfig");
   out.begin_object();
-  host_config(out, task, files_directory);
+  host_config(out, task, files_directory, first);
   out.end_object();
+  if (first != nullptr && !on_engine_network(task)) {
+    out.key("NetworkingConfig");
+    out.begin_object();
+    out.key("EndpointsConfig");
+    out.begin_object();
+    out.key(first->engine_network);
+    endpoint(out, task, *first->on);
+    out.end_object();
+    out.end_object();
+  }
   out.end_object();
   return body;
 }

@@ -12,9 +12,20 @@
 
 namespace swarm::docker {
 
+/// One network of swarm scope that a container is put on, as the engine knows it.
+struct attachment {
+  std::string engine_network; ///< the engine's id
+  const TaskNetwork* on = nullptr;
+};
+
 /// The body of POST /containers/create for a task (behaviour §4.2). `files_directory` is where the driver has put the
-/// task's secret_files, numbered 0, 1, …; each is bound read-only at its target.
-[[nodiscard]] std::string create_body(const TaskDescription& task, const std::string& files_directory);
+/// task's secret_files, numbered 0, 1, …; each is bound read-only at its target. The container is created on `first`, if
+/// it is given; on others it is put with connect_body().
+[[nodiscard]] std::string create_body(const TaskDescription& task, const std::string& files_directory, const attachment* first = nullptr);
+/// The body of POST /networks/ID/connect.
+[[nodiscard]] std::string connect_body(const TaskDescription& task, const std::string& container, const attachment& to);
+/// Whether the container shares one of the engine's own networks; it cannot be created on another then.
+[[nodiscard]] bool on_engine_network(const TaskDescription& task);
 
 /// The image as the engine wants it: "busybox" becomes "busybox:latest"; ids and digests stay.
 [[nodiscard]] std::string image_reference(const std::string& image);
@@ -36,6 +47,7 @@ struct image_name {
 struct inspected {
   TaskHandle handle;         ///< task_id from the label, "" when it has none
   std::string cluster_id;    ///< our label, "" when it has none
+  std::vector<std::string> networks; ///< of swarm scope, from our label
   bool tty = false;
 };
 /// Fails when it is not the JSON of a container.

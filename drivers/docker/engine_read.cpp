@@ -117,6 +117,9 @@ failure read_inspect(std::string_view body, inspected& out) {
   handle.set_task_id(text_at(labels, driver::label_task_id));
   out.cluster_id = text_at(labels, driver::label_cluster_id);
   out.tty = at(config, "Tty").as_bool();
+  for (const auto id : text::split(at(labels, driver::label_networks).as_string(), ','))
+    if (!id.empty())
+      out.networks.emplace_back(id);
   handle.set_phase(phase_of(at(state, "Status").as_string()));
   auto& container = *handle.mutable_container();
   container.set_container_id(text_at(doc, "Id"));

@@ -120,7 +120,7 @@ class Host:
             return
         end_stray_nodes(self.dir)
         self.engine_sh("stop", self.name, self.engine_dir, check=False)
-        for mount in sorted((line.split()[1] for line in open("/proc/mounts") if f" {self.dir}/" in line), reverse=True):
+        for mount in sorted((line.split()[1] for line in mounts() if f" {self.dir}/" in line), reverse=True):
             subprocess.run(["umount", "-l", mount], check=False)
         end_stray_tasks(self.dir)
         self.engine_sh("netns-del", self.name, check=False)
@@ -131,9 +131,14 @@ class Host:
         code, text = self.engine_sh("check", self.name, self.engine_dir, self.name, check=False)
         left = text if code else ""
         left += "".join(f"process {pid} {command}\n" for pid, command in processes_naming(self.dir))
-        left += "".join(line for line in open("/proc/mounts") if self.dir in line)
+        left += "".join(line for line in mounts() if self.dir in line)
         left += "".join(f"cgroup {path}\n" for path in sorted(task_cgroups() - self.cgroups_before))
         return left
+
+
+def mounts():
+    with open("/proc/mounts", encoding="utf-8") as table:
+        return table.readlines()
 
 
 def task_cgroups():

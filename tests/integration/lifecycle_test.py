@@ -2,6 +2,7 @@
 """The daemon is killed, stopped and reloaded; the engine restarts, hangs and talks garbage: no task is lost or doubled."""
 import collections
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -169,7 +170,7 @@ class Lifecycle(Scenario):
     def test_120_the_engine_restarts(self):
         n = self.node
         self.proxy.set("pass")
-        pid = int(open(f"{self.host.engine_dir}/docker.pid").read())
+        pid = int(pathlib.Path(self.host.engine_dir, "docker.pid").read_text())
         os.kill(pid, signal.SIGTERM)
         wait_until("the engine has ended", lambda: not os.path.exists(f"/proc/{pid}"), 60)
         self.assertIn("web", n.ok("service", "ls", timeout=20))

@@ -89,6 +89,34 @@ class Process(Scenario):
         n.start()
         wait_until("it is replaced", lambda: len(found := n.running("web")) == 2 and victim["ID"] not in {t["ID"] for t in found}, 30)
 
+    def unlock(self, key):
+        path = f"{self.host.dir}/typed"
+        with open(path, "w", encoding="ascii") as file:
+            file.write(key + "\n")
+        with open(path, encoding="ascii") as typed:
+            return self.node.docker("swarm", "unlock", stdin=typed)
+
+    def test_075_a_locked_manager_wants_its_key_after_a_restart(self):
+        n = self.node
+        self.assertIn("SWMKEY-1-", n.ok("swarm", "update", "--autolock=true"))
+        first = n.ok("swarm", "unlock-key", "-q").strip()
+        key = n.ok("swarm", "unlock-key", "--rotate", "-q").strip()
+        self.assertNotEqual(first, key)
+        before = {pids(t) for t in n.wait_running("web", 2)}
+        n.stop()
+        n.start()
+        self.assertEqual(n.ok("info", "--format", "{{.Swarm.LocalNodeState}}").strip(), "locked")
+        self.assertIn("Swarm is encrypted and needs to be unlocked", n.refused("service", "ls"))
+        self.assertIn("invalid key string", self.unlock("nonsense")[2])
+        self.assertIn("invalid key provided", self.unlock(first)[2])
+        self.assertTrue(all(alive(p) for p in before), "tasks of a locked node run on")
+        self.assertEqual(self.unlock(key)[0], 0)
+        self.assertEqual({pids(t) for t in n.wait_running("web", 2)}, before)
+        n.ok("swarm", "update", "--autolock=false")
+        n.stop()
+        n.start()
+        n.wait_running("web", 2)
+
     def test_080_a_root_file_system_as_image(self):
         n = self.node
         root = f"{self.host.dir}/root"

@@ -243,10 +243,10 @@ TEST_F(config_test, reload_takes_what_may_change_and_names_what_needs_a_restart)
   auto p = good(parse({}));
   write(file_, "log-level = \"debug\"\ndata-root = \"/b\"\nmax-connections = 5\n");
   const auto told = reload(p, good(parse({})));
-  EXPECT_EQ(told, (strings{"data-root: \"/a\" -> \"/b\" needs a restart", "max-connections: \"1024\" -> \"5\"",
+  EXPECT_EQ(told, (strings{"data-root: \"/a\" -> \"/b\" needs a restart", "max-connections: \"1024\" -> \"5\" needs a restart",
                            "log-level: \"info\" -> \"debug\""}));
   EXPECT_EQ(p.options.log_level, log::level::debug);
-  EXPECT_EQ(p.options.max_connections, 5U);
+  EXPECT_EQ(p.options.max_connections, 1024U);
   EXPECT_EQ(p.options.data_root, "/a");
   EXPECT_EQ(origin(p, "log-level"), file_.string() + ":1");
 }

@@ -21,7 +21,8 @@ protected:
   }
   failure make() {
     const payloads data{[this](const std::string& id) { return id == "sec" ? &secret : nullptr; },
-                        [this](const std::string& id) { return id == "cfg" ? &config : id == "plain" ? &plain : nullptr; }};
+                        [this](const std::string& id) { return id == "cfg" ? &config : id == "plain" ? &plain : nullptr; },
+                        [this](const std::string& id) { return id == "net" ? &network : nullptr; }};
     return describe(task, what, service, {"n1", "host1", "x86_64", "linux", "c1"}, data, out);
   }
   ContainerSpec& spec() { return *what.mutable_spec()->mutable_container_spec(); }
@@ -43,6 +44,7 @@ protected:
   ServiceIdentity service;
   SecretSpec secret;
   ConfigSpec config, plain;
+  Network network;
   TaskDescription out;
 };
 
@@ -52,6 +54,18 @@ TEST_F(description, is_named_after_slot_or_node) {
   task.set_slot(0);
   ASSERT_TRUE(make().ok());
   EXPECT_EQ(out.task_name(), "web.n1.t1");
+}
+
+TEST_F(description, brings_the_networks_of_swarm_scope_and_waits_for_one_that_is_not_here) {
+  network.mutable_spec()->set_name("back");
+  task.add_networks()->set_network_id("net");
+  task.add_networks()->set_predefined_name("host");
+  ASSERT_TRUE(make().ok());
+  ASSERT_EQ(out.network_definitions_size(), 1);
+  EXPECT_EQ(out.network_definitions(0).spec().name(), "back");
+  EXPECT_EQ(out.networks_size(), 2);
+  task.add_networks()->set_network_id("other");
+  EXPECT_EQ(make(), (failure{errc::unavailable, "network other has not arrived on this node"}));
 }
 
 TEST_F(description, expands_hostname_env_and_mounts) {

@@ -11,7 +11,7 @@ namespace {
 using namespace test;
 
 struct allocator_core_test : testing::Test {
-  allocator::core core{{milliseconds{500}, seconds{4}, 2, 3}};
+  allocator::core core{{milliseconds{500}, seconds{4}, 2, 3}, random_source{1}};
   instant now{};
 
   static Service service(std::uint64_t n, bool behind, std::uint64_t spec_version = 1) {

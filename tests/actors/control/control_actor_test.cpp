@@ -17,11 +17,12 @@ struct control_actor_test : actor_fixture {
   store_actor store = track(sys.spawn(fake_store, state));
   control_actor control;
 
-  void start(std::size_t waiting_max = 100) {
+  void start(std::size_t waiting_max = 100, bool settled = true) {
     control::control_options opts;
     opts.waiting_max = waiting_max;
     control = track(sys.spawn(control::control_door, opts, raft, store, random_source{1}));
-    settle();
+    if (settled)
+      settle();
   }
   static ControlRequest create(const std::string& name) {
     ControlRequest request;
@@ -98,11 +99,20 @@ TEST_F(control_actor_test, lookups_that_fail_keep_their_error) {
   EXPECT_EQ(ask<ObjectsRead>(control, ReadObjects{}).error, state->answer);
 }
 
-TEST_F(control_actor_test, before_the_view_is_there_requests_are_unavailable) {
+TEST_F(control_actor_test, requests_that_come_before_the_view_is_there_are_answered_when_it_is) {
+  start(100, false);
+  EXPECT_EQ(ask<Written>(control, create("web")).value->code(), 0u);
+  EXPECT_TRUE(ask<ObjectsRead>(control, ReadObjects{}).value);
+}
+
+TEST_F(control_actor_test, a_store_that_does_not_answer_ends_the_wait) {
   state->silent = true;
-  start();
-  EXPECT_EQ(ask<Written>(control, create("web")).error.code, errc::unavailable);
-  EXPECT_EQ(ask<ObjectsRead>(control, ReadObjects{}).error.code, errc::unavailable);
+  start(1);
+  self->send(control, create("web"));
+  settle();
+  EXPECT_EQ(ask<Written>(control, create("b")).error.code, errc::resource_exhausted) << "the wait is bounded";
+  advance(seconds{21}, seconds{1});
+  EXPECT_EQ(ask<Written>(control, create("c")).error.code, errc::unavailable) << "control has ended";
 }
 
 TEST_F(control_actor_test, more_waiting_requests_than_the_bound_are_refused_at_once) {

@@ -195,9 +195,12 @@ const std::vector<bad_service> catalogue{
    "ContainerSpec: Retries in HealthConfig cannot be negative"},
   {"hostname template", [](auto& s) { container_of(s).set_hostname("{{.Foo}}"); }, errc::invalid_argument, false,
    "expanding hostname failed: template: expansion:1:2: executing \"expansion\" at <.Foo>: can't evaluate field Foo in type "
-   "template.Context"},
+   "*template.Context"},
   {"env template", [](auto& s) { container_of(s).add_env("A={{.Node.ID"); }, errc::invalid_argument, false,
-   "expanding env failed: template: expansion:1: unclosed action"},
+   "expanding env failed: expanding env \"A={{.Node.ID\": template: expansion:1: unclosed action"},
+  {"unknown field of a node", [](auto& s) { container_of(s).add_env("A={{.Node.Nonsense}}"); }, errc::invalid_argument, false,
+   "expanding env failed: expanding env \"A={{.Node.Nonsense}}\": template: expansion:1:7: executing \"expansion\" at "
+   "<.Node.Nonsense>: can't evaluate field Nonsense in type struct { ID string; Hostname string; Platform template.Platform }"},
   {"mount template", [](auto& s) { add_mount(s, "/x", "/{{frob}}"); }, errc::invalid_argument, false,
    "expanding mounts failed: template: expansion:1: function \"frob\" not defined"},
   {"negative replicas", [](auto& s) { s.mutable_mode()->mutable_replicated()->set_replicas(~0ull); }, errc::invalid_argument,
@@ -215,6 +218,12 @@ const std::vector<bad_service> catalogue{
    },
    errc::invalid_argument, false, "Total completed jobs must not be negative"},
 };
+
+TEST_F(control_core_test, a_variable_without_a_value_is_no_template) {
+  auto spec = service_spec("web");
+  container_of(spec).add_env("{{.Nonsense}}");
+  EXPECT_TRUE(create(spec).command);
+}
 
 TEST_F(control_core_test, every_bad_service_is_refused_in_swarms_words_at_create_and_at_update) {
   for (const auto& bad : catalogue) {
@@ -318,6 +327,24 @@ const std::vector<bad_request> requests{
    "ipam configuration: invalid gateway 10.0.0"},
   {"gateway outside", [](auto& r) { ipam_of(r, "fd00::/64").set_gateway("10.0.0.1"); }, errc::invalid_argument, false,
    "ipam configuration: subnet fd00::/64 does not contain gateway 10.0.0.1"},
+  {"other driver", [](auto& r) { network_of(r, "n").set_driver("macvlan"); }, errc::unimplemented, true,
+   "networks of swarm scope are made by the overlay driver only in this version of swarm-node"},
+  {"config-only", [](auto& r) { network_of(r, "n").set_config_only(true); }, errc::unimplemented, true,
+   "networks of swarm scope are made by the overlay driver only in this version of swarm-node"},
+  {"ipam driver", [](auto& r) { network_of(r, "n").mutable_ipam()->set_driver("x"); }, errc::unimplemented, true,
+   "ipam driver x is not available on networks of swarm scope: only default is"},
+  {"encrypted", [](auto& r) { (*network_of(r, "n").mutable_options())["encrypted"] = ""; }, errc::unimplemented, true,
+   "encrypted networks are not available in this version of swarm-node"},
+  {"mtu", [](auto& r) { (*network_of(r, "n").mutable_options())["com.docker.network.driver.mtu"] = "9k"; }, errc::invalid_argument,
+   false, "invalid value for option com.docker.network.driver.mtu: 9k"},
+  {"ipv6 subnet", [](auto& r) { ipam_of(r, "fd00::/64"); }, errc::unimplemented, true,
+   "subnet fd00::/64: networks of swarm scope have IPv4 addresses only in this version of swarm-node"},
+  {"tiny subnet", [](auto& r) { ipam_of(r, "10.9.0.0/31"); }, errc::invalid_argument, false,
+   "ipam configuration: subnet 10.9.0.0/31 has no room for a gateway and a task"},
+  {"broadcast as gateway", [](auto& r) { ipam_of(r, "10.9.0.0/24").set_gateway("10.9.0.255"); }, errc::invalid_argument, false,
+   "ipam configuration: gateway 10.9.0.255 is no host address of subnet 10.9.0.0/24"},
+  {"auxiliary address", [](auto& r) { (*ipam_of(r, "10.9.0.0/24").mutable_auxiliary_addresses())["a"] = "10.8.0.1"; },
+   errc::invalid_argument, false, "ipam configuration: subnet 10.9.0.0/24 does not contain auxiliary address 10.8.0.1"},
   {"removing host", [](auto& r) { r.mutable_remove_network()->set_network_id("host"); }, errc::permission_denied, true,
    "host is a pre-defined network and cannot be removed"},
   {"unknown network", [](auto& r) { r.mutable_remove_network()->set_network_id("x"); }, errc::not_found, true,

@@ -33,8 +33,8 @@ TEST(warnings_test, fields_without_effect_are_named_by_their_path) {
   publish(spec, 80, 80);
   EXPECT_TRUE(only(spec).starts_with("EndpointSpec.Ports[PublishMode=ingress] is stored but has no effect yet: "));
   spec = service_spec("web");
-  spec.mutable_task_template()->add_networks()->set_target("back");
-  EXPECT_TRUE(only(spec).starts_with("TaskTemplate.Networks "));
+  (*spec.mutable_task_template()->add_networks()->mutable_driver_opts())["a"] = "b";
+  EXPECT_TRUE(only(spec).starts_with("TaskTemplate.Networks[DriverOpts] "));
   spec = service_spec("web");
   spec.mutable_task_template()->mutable_container_spec()->mutable_privileges()->mutable_credential_spec();
   EXPECT_TRUE(only(spec).starts_with("ContainerSpec.Privileges.CredentialSpec "));

@@ -35,6 +35,11 @@ protected:
     secret.set_id("secret1");
     secret.mutable_spec()->set_data("hidden");
     batch.add_configs()->mutable_config()->set_id("config1");
+    t.mutable_spec()->add_networks()->set_target("network1");
+    t.mutable_spec()->add_networks()->set_target("host"); // the engine's own: nothing to bring
+    auto& network = *batch.add_networks()->mutable_network();
+    network.set_id("network1");
+    network.set_vni(4097);
   }
   static void add_task(EventBatch& batch, std::uint64_t n, const std::string& service, TaskState state,
                        TaskState desired = TASK_STATE_RUNNING, ChangeKind kind = CHANGE_KIND_UPDATED) {
@@ -77,6 +82,8 @@ TEST_F(assignments_test, a_session_begins_with_everything) {
   ASSERT_EQ(first.secrets_size(), 1);
   EXPECT_EQ(first.secrets(0).spec().data(), "hidden");
   ASSERT_EQ(first.configs_size(), 1);
+  ASSERT_EQ(first.networks_size(), 1);
+  EXPECT_EQ(first.networks(0).vni(), 4097u);
   expect_silence();
 }
 
@@ -160,6 +167,8 @@ TEST_F(assignments_test, secrets_and_configs_are_withdrawn_with_the_last_living_
   const auto gone = frame();
   EXPECT_EQ(gone.removed_secret_ids_size(), 1);
   EXPECT_EQ(gone.removed_config_ids_size(), 1);
+  ASSERT_EQ(gone.removed_network_ids_size(), 1);
+  EXPECT_EQ(gone.removed_network_ids(0), "network1");
   EXPECT_EQ(gone.tasks_size(), 0);
   batch.Clear();
   add_service(batch, "web", true);

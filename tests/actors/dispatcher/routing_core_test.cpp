@@ -25,6 +25,12 @@ struct routing_test : testing::Test {
     auto& t = *snapshot.add_templates();
     t.set_service_id(service);
     t.set_spec_version(7);
+    for (const auto* id : {"net", "host"}) {
+      t.mutable_spec()->add_networks()->set_target(id);
+      snapshot.add_networks()->set_id(id);
+    }
+    snapshot.mutable_networks(1)->set_predefined(true);
+    snapshot.add_networks()->set_id("other");
     EXPECT_EQ(core.load(snapshot).fresh, (std::set<std::string>{n1, n2}));
   }
   EventBatch assigned(const std::string& node, std::uint64_t n) {
@@ -46,6 +52,8 @@ TEST_F(routing_test, a_task_goes_to_its_node_alone_with_all_that_it_needs) {
   EXPECT_EQ(part.tasks_size(), 1);
   EXPECT_EQ(part.templates_size(), 1);
   EXPECT_EQ(part.services_size(), 1);
+  ASSERT_EQ(part.networks_size(), 1) << "not the engine's own";
+  EXPECT_EQ(part.networks(0).network().id(), "net");
 }
 
 TEST_F(routing_test, a_task_without_a_node_concerns_nobody) {

@@ -19,6 +19,16 @@ TEST(route, swarm_paths_are_ours_with_and_without_a_version) {
   EXPECT_EQ(find_route("GET", "/swarm").api_minor, api_minor_max);
 }
 
+TEST(route, networks_are_ours_to_sort_out_but_for_leaving_one) {
+  EXPECT_EQ(find_route("GET", "/v1.50/networks").to, target::network_list);
+  EXPECT_EQ(find_route("GET", "/networks/web").to, target::network_inspect);
+  EXPECT_EQ(find_route("POST", "/networks/create").to, target::network_create);
+  EXPECT_EQ(find_route("POST", "/networks/prune").to, target::network_prune);
+  EXPECT_EQ(find_route("DELETE", "/networks/web").id, "web");
+  EXPECT_EQ(find_route("POST", "/networks/web/connect").to, target::network_connect);
+  EXPECT_EQ(find_route("POST", "/networks/web/disconnect").to, target::engine);
+}
+
 TEST(route, image_names_with_slashes_reach_distribution_whole) {
   const auto r = find_route("GET", "/v1.50/distribution/registry.example/team/app:1/json");
   EXPECT_EQ(r.to, target::distribution);

@@ -52,6 +52,28 @@ TEST(tasks_json, puts_the_spec_back_into_each_task) {
   EXPECT_EQ(list.items()[1].find("NodeID"), nullptr); // not assigned yet
 }
 
+TEST(tasks_json, shows_the_networks_that_a_task_is_on_with_its_addresses) {
+  auto read = two_tasks();
+  auto& network = *read.add_networks();
+  network.set_id("net");
+  network.set_vni(4097);
+  network.mutable_spec()->set_name("back");
+  network.mutable_spec()->set_driver("overlay");
+  network.add_ipam()->set_subnet("10.0.1.0/24");
+  auto& attached = *read.mutable_tasks(0)->add_networks();
+  attached.set_network_id("net");
+  attached.add_addresses("10.0.1.3/24");
+  const auto list = parsed(tasks_json(read, {50}));
+  const auto& attachments = list.items()[0].find("NetworksAttachments")->items();
+  ASSERT_EQ(attachments.size(), 1u);
+  EXPECT_EQ(attachments[0].find("Addresses")->items()[0].as_string(), "10.0.1.3/24");
+  const auto& shown = *attachments[0].find("Network");
+  EXPECT_EQ(shown.find("Spec")->find("Name")->as_string(), "back");
+  EXPECT_EQ(shown.find("DriverState")->find("Options")->find("com.docker.network.driver.overlay.vxlanid_list")->as_string(), "4097");
+  EXPECT_EQ(shown.find("IPAMOptions")->find("Configs")->items()[0].find("Subnet")->as_string(), "10.0.1.0/24");
+  EXPECT_EQ(list.items()[1].find("NetworksAttachments"), nullptr);
+}
+
 TEST(tasks_json, older_clients_do_not_see_newer_fields) {
   EXPECT_EQ(parsed(tasks_json(two_tasks(), {41})).items()[0].find("Volumes"), nullptr);
 }

@@ -54,6 +54,35 @@ TEST(logs_core, started_tasks_of_the_service_are_read_and_the_rest_is_named) {
   EXPECT_TRUE(r.ended());
 }
 
+TEST(logs_core, the_table_gives_what_a_request_names_and_forgets_what_is_removed) {
+  auto id = [](int n) { return id128{1, static_cast<std::uint64_t>(n)}.str(); };
+  auto task = [&](int n, int service, TaskState state) {
+    Task out;
+    out.set_id(id(n));
+    out.set_service_id(id(service));
+    out.set_node_id(id(90));
+    out.mutable_status()->set_state(state);
+    return out;
+  };
+  task_places places;
+  for (const int n : {1, 2, 3})
+    places.put(task(n, n == 3 ? 51 : 50, TASK_STATE_PENDING));
+  places.put(task(2, 50, TASK_STATE_RUNNING));
+  SubscribeLogs wanted;
+  wanted.add_service_ids(id(50));
+  auto found = places.candidates(wanted);
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found.at(id(2)).state, TASK_STATE_RUNNING);
+  EXPECT_EQ(found.at(id(2)).service_id, id(50));
+  EXPECT_EQ(found.at(id(2)).node_id, id(90));
+  wanted.Clear();
+  wanted.add_task_ids(id(3));
+  EXPECT_EQ(places.candidates(wanted).size(), 1u);
+  places.erase(id(3));
+  EXPECT_TRUE(places.candidates(wanted).empty());
+  EXPECT_EQ(places.size(), 2u);
+}
+
 TEST(logs_core, nothing_to_read_ends_at_once) {
   reader r{request(false), 1};
   const auto out = all<deliver>(r.begin(at(0), {}, nodes));

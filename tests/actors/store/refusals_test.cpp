@@ -217,12 +217,24 @@ TEST(store_refusals_test, a_demotion_that_would_lose_the_quorum_is_refused) {
   EXPECT_EQ(w.apply(set_spec("m3", w.index - 1, NODE_ROLE_WORKER)).result.code(), 0u) << "the dead one may go";
 }
 
-TEST(store_refusals_test, a_network_of_a_removed_service_is_in_use_by_its_tasks) {
+TEST(store_refusals_test, a_network_that_an_update_leaves_is_in_use_until_the_old_tasks_are_to_end) {
   world w;
-  w.apply(create_tasks(web, 5, {task(nth_id(2, 2), 2), task(nth_id(1, 2), 1)}));
+  const auto remove = command([](StoreAction& a) { a.mutable_remove_network()->set_id(net); });
+  w.apply(create_tasks(web, 5, {task(nth_id(2, 2), 2), task(nth_id(1, 2), 1), task(nth_id(3, 2), 3)}));
+  w.apply(update_service(web, 5, with_port("web", PUBLISH_MODE_INGRESS)));
+  EXPECT_EQ(w.apply(remove).result.message(), "network " + net + " is in use by task " + nth_id(1, 2));
+  w.apply(update_task(desired(nth_id(1, 2), TASK_STATE_SHUTDOWN)));
+  EXPECT_EQ(w.apply(remove).result.message(), "network " + net + " is in use by task " + nth_id(2, 2));
+  w.apply(update_task(observed(nth_id(2, 2), TASK_STATE_FAILED)));
+  w.apply(update_task(desired(nth_id(3, 2), TASK_STATE_REMOVE)));
+  EXPECT_EQ(w.apply(remove).result.code(), 0u);
+}
+
+TEST(store_refusals_test, the_tasks_of_a_removed_service_hold_no_network) {
+  world w;
+  w.apply(create_tasks(web, 5, {task(nth_id(1, 2), 1)}));
   w.apply(remove_service(web));
-  const auto out = w.apply(command([](StoreAction& a) { a.mutable_remove_network()->set_id(net); }));
-  EXPECT_EQ(out.result.message(), "network " + net + " is in use by task " + nth_id(1, 2));
+  EXPECT_EQ(w.apply(command([](StoreAction& a) { a.mutable_remove_network()->set_id(net); })).result.code(), 0u);
 }
 
 TEST(store_refusals_test, what_no_service_uses_any_more_can_go) {

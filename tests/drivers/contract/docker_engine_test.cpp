@@ -74,8 +74,8 @@ protected:
 TEST_F(docker_on_engine, the_container_carries_swarms_name_and_labels) {
   const auto task = run("sleep 1000");
   EXPECT_EQ(engine->docker("inspect -f '{{.Name}} {{index .Config.Labels \"com.docker.swarm.task.id\"}} {{index .Config.Labels \"com.docker.swarm.service.name\"}} "
-                           "{{.HostConfig.RestartPolicy.Name}}' " + task.task_name()),
-            "/" + task.task_name() + " " + task.task_id() + " web no");
+                           "{{with .HostConfig.RestartPolicy.Name}}{{if ne . \"no\"}}{{.}}{{end}}{{end}}' " + task.task_name()),
+            "/" + task.task_name() + " " + task.task_id() + " web ");
 }
 
 TEST_F(docker_on_engine, secrets_are_read_only_files_in_memory_and_go_with_the_task) {

@@ -376,5 +376,95 @@ TEST_F(docker_core, grace_periods_are_whole_seconds_and_negative_ones_are_none) 
   EXPECT_EQ(ask(stop), "POST /containers/ca/stop?t=0; ");
 }
 
+// -- networks -----------------------------------------------------------------------------------------------------------------
+
+struct docker_core_networks : docker_core {
+  static PrepareTask networked(const std::string& id, const std::vector<std::string>& networks) {
+    auto r = prepare(id);
+    for (const auto& name : networks) {
+      auto& definition = *r.mutable_task()->add_network_definitions();
+      definition.set_id("id-" + name);
+      definition.mutable_spec()->set_name(name);
+      auto& on = *r.mutable_task()->add_networks();
+      on.set_network_id("id-" + name);
+      on.add_addresses("10.0.1.5/24");
+    }
+    return r;
+  }
+  void make_networks() {
+    (void)reply("GET /networks", 200, "[]");
+    (void)reply("POST /networks/create", 201, R"({"Id":"e1"})");
+  }
+};
+
+TEST_F(docker_core_networks, a_container_is_created_on_its_first_network_and_put_on_the_others_before_it_is_ready) {
+  ready();
+  EXPECT_EQ(ask(networked("a", {"back", "front"})), "GET /networks; ");
+  EXPECT_EQ(reply("GET /networks", 200, "[]"), "POST /networks/create; POST /networks/create; ");
+  EXPECT_EQ(reply("POST /networks/create", 201, R"({"Id":"e1"})"), "");
+  EXPECT_EQ(reply("POST /networks/create", 201, R"({"Id":"e2"})"), "POST /containers/create?name=web.1.a; ");
+  EXPECT_NE(bodies.back().find(R"("NetworkMode":"e1")"), std::string::npos);
+  EXPECT_EQ(reply("POST /containers/create", 201, R"({"Id":"ca"})"), "POST /networks/e2/connect; ");
+  EXPECT_EQ(reply("POST /networks/e2/connect", 200), "deliver 1 CREATED; ");
+}
+
+TEST_F(docker_core_networks, a_container_that_was_found_is_put_on_what_it_may_lack) {
+  ready();
+  (void)ask(networked("a", {"back"}));
+  make_networks();
+  EXPECT_EQ(reply("POST /containers/create", 409, R"({"message":"in use"})"), "GET /containers/web.1.a/json; ");
+  EXPECT_EQ(reply("GET /containers", 200, container("ca", "a", "created")), "POST /networks/e1/connect; ");
+  EXPECT_EQ(reply("POST /networks/e1", 403, R"({"message":"endpoint with name web.1.a already exists in network back"})"),
+            "deliver 1 CREATED; ");
+  EXPECT_EQ(ask(networked("a", {"back"})), "POST /containers/create?name=web.1.a; ") << "asked again, it is looked at again";
+}
+
+TEST_F(docker_core_networks, a_lost_connection_is_told_and_a_second_prepare_goes_on) {
+  ready();
+  (void)ask(networked("a", {"back", "front"}));
+  (void)reply("GET /networks", 200, "[]");
+  (void)reply("POST /networks/create", 201, R"({"Id":"e1"})");
+  (void)reply("POST /networks/create", 201, R"({"Id":"e2"})");
+  (void)reply("POST /containers/create", 201, R"({"Id":"ca"})");
+  EXPECT_EQ(lose("POST /networks/e2/connect"), "deliver 1 deadline_exceeded: connecting to a network failed: no answer in time; ");
+  EXPECT_EQ(ask(networked("a", {"back", "front"})), "POST /containers/create?name=web.1.a; ");
+}
+
+TEST_F(docker_core_networks, the_last_task_is_gone_when_its_network_is) {
+  ready();
+  (void)ask(networked("a", {"back"}));
+  make_networks();
+  (void)reply("POST /containers/create", 201, R"({"Id":"ca"})");
+  EXPECT_EQ(ask(with<RemoveTask>("a")), "DELETE /containers/ca?force=1&v=1; ");
+  EXPECT_EQ(reply("DELETE /containers", 204), "DELETE /networks/e1; ");
+  EXPECT_EQ(reply("DELETE /networks", 204), "remove files; deliver 2 ABSENT; ");
+  EXPECT_EQ(c->lanes(), 0u);
+}
+
+TEST_F(docker_core_networks, a_task_that_is_stopped_while_it_waits_for_a_network_is_cancelled) {
+  ready();
+  (void)ask(networked("a", {"back"}));
+  const auto out = ask(with<RemoveTask>("a"));
+  EXPECT_NE(out.find("deliver 1 unavailable: cancelled: the task is being stopped"), std::string::npos) << out;
+  EXPECT_EQ(reply("GET /containers/json", 200, "[]"), "remove files; deliver 2 ABSENT; ");
+  EXPECT_EQ(reply("GET /networks", 200, "[]"), "") << "nobody wants it any more";
+}
+
+TEST_F(docker_core_networks, after_a_restart_containers_say_which_networks_they_are_on) {
+  ready();
+  RecoverTasks recover;
+  recover.set_cluster_id("C");
+  (void)ask(recover);
+  (void)reply("GET /containers/json", 200,
+              R"([{"Id":"ca","State":"running","Labels":{"com.docker.swarm.task.id":"a","io.swarm-node.cluster.id":"C"}}])");
+  auto body = container("ca", "a", "running");
+  body.insert(body.find("\"io.swarm-node.cluster.id"), "\"io.swarm-node.networks\":\"id-back\",");
+  EXPECT_EQ(reply("GET /containers/ca/json", 200, body), "deliver 1 recovered 1; GET /networks; ");
+  const auto row = [](const std::string& engine, const std::string& id) {
+    return R"({"Id":")" + engine + R"(","Labels":{"io.swarm-node.cluster.id":"C","io.swarm-node.network.id":")" + id + R"("}})";
+  };
+  EXPECT_EQ(reply("GET /networks", 200, "[" + row("e1", "id-back") + "," + row("e2", "id-unused") + "]"), "DELETE /networks/e2; ");
+}
+
 } // namespace
 } // namespace swarm::docker

@@ -55,6 +55,49 @@ TaskDescription recorded_task() {
   return out;
 }
 
+TaskDescription networked_task() {
+  TaskDescription out;
+  out.set_task_id("t1");
+  out.set_task_name("st_web.1.t1");
+  out.set_service_name("st_web");
+  out.mutable_spec()->mutable_container_spec()->set_image("busybox");
+  out.mutable_spec()->mutable_container_spec()->set_hostname("h");
+  for (const auto* id : {"n1", "n2"}) {
+    out.add_network_definitions()->set_id(id);
+    auto& on = *out.add_networks();
+    on.set_network_id(id);
+    on.add_addresses(std::string{"10.0."} + id[1] + ".5/24");
+    on.add_aliases("web");
+  }
+  return out;
+}
+
+TEST(create_body, puts_the_container_on_its_first_network_with_its_address_and_names) {
+  const auto task = networked_task();
+  const attachment first{"e1", &task.networks(0)};
+  json_value body;
+  ASSERT_TRUE(json_value::parse(create_body(task, "/files", &first), body).ok());
+  EXPECT_EQ(body.find("HostConfig")->find("NetworkMode")->as_string(), "e1");
+  EXPECT_EQ(body.find("Labels")->find("io.swarm-node.networks")->as_string(), "n1,n2");
+  EXPECT_EQ(body.find("NetworkingConfig")->dump(),
+            R"({"EndpointsConfig":{"e1":{"IPAMConfig":{"IPv4Address":"10.0.1.5"},)"
+            R"("Aliases":["st_web.1.t1","st_web","web","tasks.st_web","tasks.web","h"]}}})");
+  EXPECT_EQ(connect_body(task, "c1", {"e2", &task.networks(1)}),
+            R"({"Container":"c1","EndpointConfig":{"IPAMConfig":{"IPv4Address":"10.0.2.5"},)"
+            R"("Aliases":["st_web.1.t1","st_web","web","tasks.st_web","tasks.web","h"]}})");
+}
+
+TEST(create_body, of_a_task_that_shares_the_hosts_network_names_no_other) {
+  auto task = networked_task();
+  task.add_networks()->set_predefined_name("host");
+  const attachment first{"e1", &task.networks(0)};
+  json_value body;
+  ASSERT_TRUE(json_value::parse(create_body(task, "/files", &first), body).ok());
+  EXPECT_EQ(body.find("HostConfig")->find("NetworkMode")->as_string(), "host");
+  EXPECT_EQ(body.find("NetworkingConfig"), nullptr);
+  EXPECT_TRUE(on_engine_network(task));
+}
+
 // One member per line, so that a change shows as one.
 std::string pretty(const json_value& v, const std::string& indent = "") {
   if (v.is_object() && !v.members().empty()) {
