@@ -2,6 +2,7 @@
 // messages/*.proto. Every actor also answers ReadStatus with ActorStatus (left out of the tables).
 #pragma once
 
+#include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/typed_actor.hpp>
 
 #include "messages/ca.pb.h"
@@ -9,6 +10,7 @@
 #include "messages/control.pb.h"
 #include "messages/dispatcher.pb.h"
 #include "messages/driver.pb.h"
+#include "messages/errors.hpp"
 #include "messages/introspect.pb.h"
 #include "messages/link.pb.h"
 #include "messages/logs.pb.h"
@@ -27,13 +29,25 @@ using status_clause = caf::replies_to<ReadStatus>::with<ActorStatus>;
 /// |---------|--------------------|----------------------------------------------------|----------|----------------|
 /// | RAFT    | Append             | write entries and hard state, then sync            | Appended | storage_failed |
 /// | STORE   | SaveState          | applied state; goes with the next transaction      | –        | –              |
+/// | RAFT, STORE | ReadSnapshotChunk | the state tables in chunks; delegated to a SNAPSHOT READER | InstallSnapshot | not_found, resource_exhausted |
+/// | RAFT    | InstallSnapshot    | a chunk from the leader; the last one switches over | SnapshotChunkStored | invalid_argument, resource_exhausted |
 /// | self    | flush              | everything queued so far becomes one transaction   | –        | –              |
-/// After an error it refuses everything and ends with errc::storage_failed: the node stops.
+/// After an error of the disk it refuses everything and ends with errc::storage_failed: the node stops.
 using storage_actor = caf::typed_actor<
   caf::replies_to<Append>::with<Appended>,
   caf::reacts_to<SaveState>,
+  caf::replies_to<ReadSnapshotChunk>::with<InstallSnapshot>,
+  caf::replies_to<InstallSnapshot>::with<SnapshotChunkStored>,
   caf::reacts_to<flush_atom>,
   status_clause>;
+
+/// SNAPSHOT READER — reads one snapshot beside STORAGE's writer; ends when nobody asks any more.   actors/storage
+/// | from    | message           | meaning                      | reply           | errors    |
+/// |---------|-------------------|------------------------------|-----------------|-----------|
+/// | STORAGE | ReadSnapshotChunk | for RAFT or STORE            | InstallSnapshot | not_found, storage_failed |
+/// | self    | tick              | idle or open for too long?   | –               | –         |
+using snapshot_reader_actor = caf::typed_actor<
+  caf::replies_to<ReadSnapshotChunk>::with<InstallSnapshot>, caf::reacts_to<tick_atom>, status_clause>;
 
 /// LEADERSHIP LISTENER — whoever must know who leads (MANAGER).
 /// | from | message           | meaning                        | reply | errors |
@@ -53,15 +67,18 @@ using raft_peers = caf::typed_actor<caf::reacts_to<RaftMessage>>;
 /// | CONTROL, leader | Command            | replicate, commit, apply                  | CommandResult         | not_leader, commit_unknown, resource_exhausted, storage_failed |
 /// | CONTROL         | ReadIndex          | wait until reads reflect all acknowledged | ReadIndexReached      | not_leader |
 /// | peers           | RaftMessage        | from another manager                      | –                     | –      |
+/// | LINKS           | LinkChanged        | down, and could not be made again at once | –                     | –      |
 /// | MANAGER         | TransferLeadership | hand over before stopping                 | LeadershipTransferred | not_leader |
 /// | MEMBERS         | ChangeMembership   | add a learner, or remove a member          | MembershipCommitted   | not_leader, failed_precondition |
 /// | MEMBERS, MANAGER | ReadMembership    | who is in the group, and who answers       | MembershipRead        | – |
 /// | self            | tick               | time has passed                           | –                     | –      |
-/// sends    : STORAGE ← Append · STORE ← ApplyEntries · listener ← LeadershipChanged · peers ← RaftMessage
+/// sends    : STORAGE ← Append, ReadSnapshotChunk, InstallSnapshot · STORE ← ApplyEntries, ReloadState
+///            listener ← LeadershipChanged · peers ← RaftMessage
 using raft_actor = caf::typed_actor<
   caf::replies_to<Command>::with<CommandResult>,
   caf::replies_to<ReadIndex>::with<ReadIndexReached>,
   caf::reacts_to<RaftMessage>,
+  caf::reacts_to<LinkChanged>,
   caf::replies_to<TransferLeadership>::with<LeadershipTransferred>,
   caf::replies_to<ChangeMembership>::with<MembershipCommitted>,
   caf::replies_to<ReadMembership>::with<MembershipRead>,
@@ -78,11 +95,13 @@ using store_subscriber = caf::typed_actor<caf::reacts_to<EventBatch>>;
 /// | from       | message                     | meaning                                  | reply          | errors |
 /// |------------|-----------------------------|------------------------------------------|----------------|--------|
 /// | RAFT       | ApplyEntries                | apply in log order, tell subscribers     | EntriesApplied | –      |
+/// | RAFT       | ReloadState                 | read everything anew from STORAGE        | EntriesApplied | storage_failed, unavailable |
 /// | CONTROL    | ReadObjects                 | list, or find one by key                 | ObjectsRead    | not_found, invalid_argument |
 /// | any leader | subscribe, store_subscriber | snapshot now, events from here on        | StoreSnapshot  | –      |
-/// monitors : its subscribers (a dead one is forgotten)      sends: STORAGE ← SaveState
+/// monitors : its subscribers (a dead one is forgotten)      sends: STORAGE ← SaveState, ReadSnapshotChunk
 using store_actor = caf::typed_actor<
   caf::replies_to<ApplyEntries>::with<EntriesApplied>,
+  caf::replies_to<ReloadState>::with<EntriesApplied>,
   caf::replies_to<ReadObjects>::with<ObjectsRead>,
   caf::replies_to<subscribe_atom, store_subscriber>::with<StoreSnapshot>,
   status_clause>;
@@ -246,6 +265,7 @@ using task_actor = caf::typed_actor<
 /// | TASK       | UpdateTaskStatus       | gathered, saved, sent on               | –     | –      |
 /// | MANAGER    | subscribe, dispatcher_actor | the dispatcher to register with   | –     | –      |
 /// | NODE ROOT  | subscribe, node_listener | whom to tell of NodeOrders           | –     | –      |
+/// | NODE ROOT  | NodeTLSInfo            | told to the manager with the description | –   | –      |
 /// | LOGS       | ReadTaskLogs, log_sink | passed on to the driver                | –     | –      |
 /// | LOGS       | LogCredit              | passed on to the driver                | –     | –      |
 /// | LOGS       | CancelLogs             | passed on to the driver                | –     | –      |
@@ -261,6 +281,7 @@ using agent_actor = caf::typed_actor<
   caf::reacts_to<UpdateTaskStatus>,
   caf::reacts_to<subscribe_atom, dispatcher_actor>,
   caf::reacts_to<subscribe_atom, node_listener>,
+  caf::reacts_to<NodeTLSInfo>,
   caf::reacts_to<ReadTaskLogs, log_sink>,
   caf::reacts_to<LogCredit>,
   caf::reacts_to<CancelLogs>,
@@ -300,6 +321,15 @@ using members_actor = caf::typed_actor<
   caf::reacts_to<tick_atom>,
   status_clause>;
 
+/// LOG SOURCE — streams one task's lines: the agent of this host, or LINKS' stand-in for another's.
+/// | from | message                | meaning                                      | reply | errors |
+/// |------|------------------------|----------------------------------------------|-------|--------|
+/// | LOGS | ReadTaskLogs, log_sink | stream lines within the credit given         | –     | –      |
+/// | LOGS | LogCredit              | that many bytes more may be sent             | –     | –      |
+/// | LOGS | CancelLogs             | the reader is gone                           | –     | –      |
+using log_source = caf::typed_actor<
+  caf::reacts_to<ReadTaskLogs, log_sink>, caf::reacts_to<LogCredit>, caf::reacts_to<CancelLogs>>;
+
 /// LOGS — brings the log lines of many tasks to one reader.                      actors/logs
 /// | from    | message                 | meaning                                   | reply | errors |
 /// |---------|-------------------------|-------------------------------------------|-------|--------|
@@ -317,6 +347,58 @@ using logs_actor = caf::typed_actor<
   caf::reacts_to<EventBatch>,
   caf::reacts_to<tick_atom>,
   status_clause>;
+
+/// LINK LISTENER — hears which nodes are within reach and who leads.
+/// | from  | message     | meaning                                    | reply | errors |
+/// |-------|-------------|--------------------------------------------|-------|--------|
+/// | LINKS | LinkChanged | a link is up, or no longer                 | –     | –      |
+/// | LINKS | LeaderHint  | a manager says who leads                   | –     | –      |
+using link_listener = caf::typed_actor<caf::reacts_to<LinkChanged>, caf::reacts_to<LeaderHint>>;
+
+/// What other nodes may address on this host. An empty handle: not here; askers get `absent` at once.
+struct local_destinations {
+  failure absent{errc::unavailable, "this node does not do that"}; ///< of a follower: not_leader, naming the leader
+  raft_actor raft;
+  dispatcher_actor dispatcher;
+  control_actor control; ///< on a follower this and the next two may be stand-ins for the leader's
+  ca_actor ca;
+  members_actor members;
+  logs_actor logs;
+  log_source agent; ///< its inbox needs no entry: it goes with RegisterNode
+};
+
+/// LINKS — the links of this host to other nodes, and who may say what on them.  actors/links
+/// | from      | message                  | meaning                                          | reply             | errors |
+/// |-----------|--------------------------|--------------------------------------------------|-------------------|--------|
+/// | NODE ROOT | local_destinations       | who answers here from now on                     | –                 | –      |
+/// | NODE ROOT | ListenForPeers           | accept links here, or no longer                  | ListeningForPeers | unavailable, invalid_argument |
+/// | NODE ROOT | ConnectPeer              | keep a link to this node up                      | –                 | –      |
+/// | NODE ROOT | ForgetPeer               | no longer: close it                              | –                 | –      |
+/// | NODE ROOT | PeerRoles                | who is who now, and whom to refuse               | –                 | –      |
+/// | NODE ROOT | Membership               | the nodes behind raft ids                        | –                 | –      |
+/// | NODE ROOT | LeaderHint               | passed on to every peer                          | –                 | –      |
+/// | any       | subscribe, link_listener | LinkChanged of every link now, news from here on | –                 | –      |
+/// | self      | tick                     | dial again                                       | –                 | –      |
+using links_actor = caf::typed_actor<
+  caf::reacts_to<local_destinations>,
+  caf::replies_to<ListenForPeers>::with<ListeningForPeers>,
+  caf::reacts_to<ConnectPeer>,
+  caf::reacts_to<ForgetPeer>,
+  caf::reacts_to<PeerRoles>,
+  caf::reacts_to<Membership>,
+  caf::reacts_to<LeaderHint>,
+  caf::reacts_to<subscribe_atom, link_listener>,
+  caf::reacts_to<tick_atom>,
+  status_clause>;
+
+/// OUTSIDER — asks a manager for a node that has no certificate yet. The text is IP:PORT.     actors/links
+/// | from      | message                                | meaning                                   | reply                 | errors |
+/// |-----------|----------------------------------------|-------------------------------------------|-----------------------|--------|
+/// | NODE ROOT | addr, ReadRootCertificate              | of a peer that nobody vouches for         | RootCertificate       | unavailable, deadline_exceeded |
+/// | NODE ROOT | addr, root's PEM, IssueNodeCertificate | of a manager that proves itself under that root | NodeCertificateIssued | likewise, and what CA says |
+using outsider_actor = caf::typed_actor<
+  caf::replies_to<std::string, ReadRootCertificate>::with<RootCertificate>,
+  caf::replies_to<std::string, std::string, IssueNodeCertificate>::with<NodeCertificateIssued>>;
 
 /// NODE ROOT — this host's membership; the door of GATEWAY to whatever part of the swarm runs here.   actors/node
 /// | from    | message                     | meaning                                 | reply             | errors |
@@ -357,3 +439,5 @@ using node_root_actor = caf::typed_actor<
 using introspect_actor = caf::typed_actor<caf::replies_to<ReadTree>::with<SupervisionTree>, status_clause>;
 
 } // namespace swarm
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::local_destinations)

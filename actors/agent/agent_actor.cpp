@@ -305,23 +305,29 @@ void recover(self_ptr self) {
           });
 }
 
+void tell_description(self_ptr self) {
+  auto& st = self->state;
+  if (!st.session->in_session())
+    return;
+  UpdateNodeDescription message;
+  message.set_node_id(st.opts.node_id);
+  message.set_session_id(st.session->session_id());
+  *message.mutable_description() = st.description;
+  self->send(st.dispatcher, std::move(message));
+}
+
 void described(self_ptr self, const NodeFingerprint& print) {
   auto& st = self->state;
   const auto known = print.has_description() && !print.description().hostname().empty();
   auto description = print.description();
   if (!st.opts.name.empty())
     description.set_hostname(st.opts.name);
+  *description.mutable_tls_info() = st.description.tls_info(); // ours, not the driver's
   if (known && description.SerializeAsString() != st.description.SerializeAsString()) {
     st.description = std::move(description);
     const auto& platform = st.description.platform();
     st.worker->set_node({st.opts.node_id, st.description.hostname(), platform.architecture(), platform.os(), st.opts.cluster_id});
-    if (st.session->in_session()) {
-      UpdateNodeDescription message;
-      message.set_node_id(st.opts.node_id);
-      message.set_session_id(st.session->session_id());
-      *message.mutable_description() = st.description;
-      self->send(st.dispatcher, std::move(message));
-    }
+    tell_description(self);
   }
   DriverHealth health;
   health.set_healthy(print.healthy());
@@ -355,6 +361,13 @@ void ask_fingerprint(self_ptr self) {
 
 // -- session ------------------------------------------------------------------------------------------------------------------------
 
+// Orders may overtake the answer that names their session.
+void pass_orders(self_ptr self) {
+  const auto& st = self->state;
+  if (st.listener && st.session->in_session() && st.orders.session_id() == st.session->session_id())
+    self->send(st.listener, st.orders);
+}
+
 void register_now(self_ptr self) {
   auto& st = self->state;
   RegisterNode message;
@@ -364,7 +377,10 @@ void register_now(self_ptr self) {
   message.set_driver_healthy(st.health.healthy());
   message.set_driver_message(st.health.message());
   self->request(st.dispatcher, st.opts.register_deadline, std::move(message), agent_inbox{agent_actor{self}})
-    .then([self](const NodeRegistered& session) { handle(self, session::registered{session}); },
+    .then([self](const NodeRegistered& session) {
+            handle(self, session::registered{session});
+            pass_orders(self);
+          },
           [self](const caf::error& error) {
             const auto why = to_failure(error);
             log::warn(self->label(), "not_registered", {{"error", why}});
@@ -507,9 +523,8 @@ agent_actor::behavior_type node_agent(self_ptr self, agent_options opts, driver_
     },
     [self](const SessionInvalid& message) { handle(self, session::invalidated{message.session_id()}); },
     [self](const NodeOrders& orders) {
-      auto& st = self->state;
-      if (st.listener && orders.session_id() == st.session->session_id())
-        self->send(st.listener, orders);
+      self->state.orders = orders;
+      pass_orders(self);
     },
     [self](const TaskObserved& news) { observed_task(self, news); },
     [self](const DriverHealth& news) { set_health(self, news); },
@@ -518,7 +533,14 @@ agent_actor::behavior_type node_agent(self_ptr self, agent_options opts, driver_
       self->state.dispatcher = dispatcher;
       handle(self, session::dispatcher_found{});
     },
-    [self](subscribe_atom, const node_listener& listener) { self->state.listener = listener; },
+    [self](subscribe_atom, const node_listener& listener) {
+      self->state.listener = listener;
+      pass_orders(self);
+    },
+    [self](const NodeTLSInfo& identity) {
+      *self->state.description.mutable_tls_info() = identity;
+      tell_description(self);
+    },
     [self](const ReadTaskLogs& request, const log_sink& sink) { self->send(self->state.driver, request, sink); },
     [self](const LogCredit& credit) { self->send(self->state.driver, credit); },
     [self](const CancelLogs& cancel) { self->send(self->state.driver, cancel); },

@@ -60,6 +60,7 @@ struct agent_state {
   driver_actor driver;
   dispatcher_actor dispatcher;
   node_listener listener;
+  NodeOrders orders; // the latest, of whatever session
   std::unique_ptr<worker::core> worker;
   std::unique_ptr<session::core> session;
   outbox_core outbox;

@@ -72,8 +72,9 @@ NodeRole parse_role_name(std::string_view name) {
 
 issued_certificate issue_node_certificate(const RootCA& root, const node_subject& who, std::string_view public_key_der,
                                           wall_ns now, duration expiry) {
-  const auto ca = single(root.certificate_pem());
-  const auto key = crypto::private_key::parse_pem(root.private_key_pem());
+  const bool rotating = root.has_rotation();
+  const auto ca = single(rotating ? root.rotation().certificate_pem() : root.certificate_pem());
+  const auto key = crypto::private_key::parse_pem(rotating ? root.rotation().private_key_pem() : root.private_key_pem());
   if (!ca || !key || !ca->belongs_to(*key))
     return {{errc::internal, "the cluster's root certificate and key cannot be used"}, {}};
   if (who.role == NODE_ROLE_UNSPECIFIED || who.cluster_id.empty() || who.node_id.empty())
@@ -89,7 +90,7 @@ issued_certificate issue_node_certificate(const RootCA& root, const node_subject
   const auto leaf = crypto::issue_leaf(*ca, *key, request);
   if (!leaf)
     return {{errc::invalid_argument, "the public key or the names of the request are not acceptable"}, {}};
-  return {{}, leaf->pem()};
+  return {{}, leaf->pem() + (rotating ? root.rotation().cross_signed_pem() : std::string{})};
 }
 
 std::optional<node_credentials> make_node_credentials(const RootCA& root, const node_subject& who, wall_ns now,
@@ -101,13 +102,13 @@ std::optional<node_credentials> make_node_credentials(const RootCA& root, const 
   return node_credentials{std::move(issued.pem), key.pem()};
 }
 
-std::optional<node_subject> verify_node_certificate(std::string_view certificate_pem, std::string_view root_pem,
+std::optional<node_subject> verify_node_certificate(std::string_view certificate_pem, std::string_view roots_pem,
                                                     wall_ns now) {
-  const auto leaf = single(certificate_pem);
-  const auto root = single(root_pem);
-  if (!leaf || !root || leaf->is_ca() || !leaf->issued_by(*root, now))
+  const auto chain = crypto::certificate::parse_pem(certificate_pem);
+  const auto roots = crypto::certificate::parse_pem(roots_pem);
+  if (!chain || !roots || chain->front().is_ca() || !crypto::verify_chain(*chain, *roots, now))
     return std::nullopt;
-  auto subject = leaf->subject();
+  auto subject = chain->front().subject();
   if (!subject || subject->organization.empty() || subject->common_name.empty())
     return std::nullopt;
   const auto role = parse_role_name(subject->organizational_unit);
@@ -126,12 +127,47 @@ NodeTLSInfo tls_info(std::string_view root_pem) {
   return out;
 }
 
+namespace {
+
+// The certificate, among the roots or what goes along with the leaf, that has signed it.
+const crypto::certificate* issuer_of(const crypto::certificate& leaf, const std::vector<crypto::certificate>& among) {
+  for (const auto& candidate : among)
+    if (candidate.subject_der() == leaf.issuer_der() && leaf.signed_by(candidate))
+      return &candidate;
+  return nullptr;
+}
+
+} // namespace
+
+NodeTLSInfo node_tls_info(std::string_view certificate_pem, std::string_view roots_pem) {
+  NodeTLSInfo out;
+  const auto chain = crypto::certificate::parse_pem(certificate_pem);
+  const auto roots = crypto::certificate::parse_pem(roots_pem);
+  if (!chain || !roots)
+    return out;
+  out.set_trust_root(roots->front().pem());
+  out.set_cert_issuer_subject(chain->front().issuer_der());
+  const auto* issuer = issuer_of(chain->front(), *roots);
+  if (issuer == nullptr)
+    issuer = issuer_of(chain->front(), *chain);
+  if (issuer != nullptr)
+    out.set_cert_issuer_public_key(issuer->public_key_der());
+  return out;
+}
+
+bool issued_by_last(std::string_view certificate_pem, std::string_view roots_pem) {
+  const auto chain = crypto::certificate::parse_pem(certificate_pem);
+  const auto roots = crypto::certificate::parse_pem(roots_pem);
+  return chain && roots && chain->front().signed_by(roots->back());
+}
+
 std::optional<wall_ns> renewal_time(std::string_view certificate_pem, random_source& rng) {
-  const auto certificate = single(certificate_pem);
-  if (!certificate || certificate->not_after() <= certificate->not_before())
+  const auto chain = crypto::certificate::parse_pem(certificate_pem);
+  if (!chain || chain->front().not_after() <= chain->front().not_before())
     return std::nullopt;
-  const auto life = static_cast<std::uint64_t>(certificate->not_after() - certificate->not_before());
-  return certificate->not_before() + static_cast<wall_ns>(rng.between(life / 2, life / 5 * 4));
+  const auto& leaf = chain->front();
+  const auto life = static_cast<std::uint64_t>(leaf.not_after() - leaf.not_before());
+  return leaf.not_before() + static_cast<wall_ns>(rng.between(life / 2, life / 5 * 4));
 }
 
 } // namespace swarm::ca

@@ -40,10 +40,11 @@ struct node_subject {
 
 /// Subject O = cluster, OU = role, CN = node; DNS names OU, CN, and swarm-ca for managers; client and server; valid
 /// from an hour before `now` (clocks differ) until `expiry` after it. An expiry below an hour becomes the default.
+/// While the root is being replaced the new one issues, and its cross-signed certificate goes along.
 /// invalid_argument when the public key is not acceptable, internal when the root itself cannot be read.
 struct issued_certificate {
   failure error;
-  std::string pem;
+  std::string pem; ///< the leaf, then intermediates
 };
 [[nodiscard]] issued_certificate issue_node_certificate(const RootCA& root, const node_subject& who,
                                                         std::string_view public_key_der, wall_ns now, duration expiry);
@@ -57,13 +58,17 @@ struct node_credentials {
 [[nodiscard]] std::optional<node_credentials> make_node_credentials(const RootCA& root, const node_subject& who,
                                                                     wall_ns now, duration expiry);
 
-/// Who a certificate speaks for, if `root_pem` signed it, `now` lies within its dates, and each part of its subject
-/// occurs once: nullopt otherwise.
+/// Who a certificate speaks for, if it (with its intermediates) leads to one of the roots, `now` lies within the dates,
+/// and each part of its subject occurs once: nullopt otherwise.
 [[nodiscard]] std::optional<node_subject> verify_node_certificate(std::string_view certificate_pem,
-                                                                  std::string_view root_pem, wall_ns now);
+                                                                  std::string_view roots_pem, wall_ns now);
 
-/// TrustRoot, and subject and public key of the issuer, as in Node.Description.TLSInfo and Swarm.TLSInfo.
+/// TrustRoot, and subject and public key of the issuer, as in Swarm.TLSInfo: the root that issues.
 [[nodiscard]] NodeTLSInfo tls_info(std::string_view root_pem);
+/// Node.Description.TLSInfo: of the roots the first, since that is the one in force while it is being replaced.
+[[nodiscard]] NodeTLSInfo node_tls_info(std::string_view certificate_pem, std::string_view roots_pem);
+/// Whether the last of the roots has issued the certificate; see NodeOrders.root_pem.
+[[nodiscard]] bool issued_by_last(std::string_view certificate_pem, std::string_view roots_pem);
 
 /// When to renew: a random point between 50 % and 80 % of the certificate's life. nullopt: unreadable.
 [[nodiscard]] std::optional<wall_ns> renewal_time(std::string_view certificate_pem, random_source& rng);

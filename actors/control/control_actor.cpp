@@ -128,9 +128,14 @@ caf::result<UnlockKey> read_unlock_key(self_ptr self) {
   });
 }
 
-void cluster_changed(self_ptr self) {
-  if (self->state.opts.cluster_changed)
-    self->state.opts.cluster_changed();
+void tell_changes(self_ptr self, bool cluster) {
+  auto& st = self->state;
+  if (cluster && st.opts.cluster_changed)
+    st.opts.cluster_changed();
+  if (!st.opts.peers_changed)
+    return;
+  if (const auto peers = st.core->take_peers())
+    st.opts.peers_changed(*peers);
 }
 
 ActorStatus status_of(self_ptr self, const ReadStatus& request) {
@@ -163,7 +168,7 @@ control_actor::behavior_type control_door(self_ptr self, control_options opts, r
         self->state.ready = true;
         for (auto& go : std::exchange(self->state.early, {}))
           go();
-        cluster_changed(self);
+        tell_changes(self, true);
       },
       [self](const caf::error& err) {
         log::warn(self->label(), "subscription_failed", {{"error", to_failure(err)}});
@@ -175,8 +180,8 @@ control_actor::behavior_type control_door(self_ptr self, control_options opts, r
     [self](const ReadUnlockKey&) { return read_unlock_key(self); },
     [self](const EventBatch& batch) {
       self->state.core->observe(batch);
-      if (batch.clusters_size() > 0)
-        cluster_changed(self);
+      if (batch.nodes_size() + batch.clusters_size() > 0)
+        tell_changes(self, batch.clusters_size() > 0);
     },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };

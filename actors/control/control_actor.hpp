@@ -10,7 +10,9 @@ namespace swarm::control {
 struct control_options {
   control::options core;                ///< token and key generators; see control_core.hpp
   duration request_timeout = seconds{20}; ///< Swarm's own bound on a manager's action
-  std::function<void()> cluster_changed;  ///< called when the view has another cluster object, and when it is first filled
+  // Called on the actor's thread when the view is first filled, and when these have changed.
+  std::function<void()> cluster_changed;
+  std::function<void(const PeerRoles&)> peers_changed;
   std::size_t waiting_max = 4096;       ///< requests without an answer yet; more are refused at once
 };
 

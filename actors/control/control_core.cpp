@@ -33,7 +33,7 @@ outcome core::handle(ControlRequest request, wall_ns wall) {
   command.set_machine_version(machine_version);
   command.set_proposed_at(wall);
   Written answer;
-  if (const auto bad = fill(request, answer, *command.add_actions()); !bad.ok())
+  if (const auto bad = fill(request, wall, answer, *command.add_actions()); !bad.ok())
     return {to_written(bad), std::nullopt};
   if (const auto size = command.ByteSizeLong(); size > command_bytes_max)
     return {to_written(invalid("the request takes " + std::to_string(size) + " bytes, more than the "
@@ -53,7 +53,7 @@ Written core::conclude(Written answer, const CommandResult& result) {
   return refused;
 }
 
-refusal core::fill(ControlRequest& request, Written& answer, StoreAction& action) {
+refusal core::fill(ControlRequest& request, wall_ns wall, Written& answer, StoreAction& action) {
   switch (request.request_case()) {
     case ControlRequest::kCreateService: return create_service(*request.mutable_create_service(), answer, action);
     case ControlRequest::kUpdateService: return update_service(*request.mutable_update_service(), answer, action);
@@ -74,7 +74,7 @@ refusal core::fill(ControlRequest& request, Written& answer, StoreAction& action
       return remove_by(view_.configs, request.remove_config().config_id(), "config", answer, *action.mutable_remove_config());
     case ControlRequest::kCreateNetwork: return create_network(*request.mutable_create_network(), answer, action);
     case ControlRequest::kRemoveNetwork: return remove_network(request.remove_network(), answer, action);
-    case ControlRequest::kUpdateCluster: return update_cluster(*request.mutable_update_cluster(), answer, action);
+    case ControlRequest::kUpdateCluster: return update_cluster(*request.mutable_update_cluster(), wall, answer, action);
     case ControlRequest::REQUEST_NOT_SET: break;
   }
   return invalid("invalid argument");
@@ -282,7 +282,7 @@ refusal core::remove_network(const RemoveNetwork& request, Written& answer, Stor
   return {};
 }
 
-refusal core::update_cluster(UpdateCluster& request, Written& answer, StoreAction& action) const {
+refusal core::update_cluster(UpdateCluster& request, wall_ns wall, Written& answer, StoreAction& action) const {
   if (!view_.cluster)
     return plain_refusal(errc::not_found, "this node holds no cluster");
   auto& spec = *request.mutable_spec();
@@ -299,6 +299,9 @@ refusal core::update_cluster(UpdateCluster& request, Written& answer, StoreActio
   cluster = *view_.cluster;
   answer.set_id(cluster.id());
   cluster.mutable_spec()->Swap(&spec);
+  if (opts_.follow_ca_config)
+    if (auto bad = opts_.follow_ca_config(cluster, wall); !bad.ok())
+      return {bad.code, std::move(bad.message), false};
   if (request.rotate_worker_token() || request.rotate_manager_token())
     opts_.rotate_join_tokens(cluster, request.rotate_worker_token(), request.rotate_manager_token());
   const bool locked = cluster.spec().encryption_config().auto_lock_managers();

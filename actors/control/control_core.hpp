@@ -17,6 +17,8 @@ namespace swarm::control {
 struct options {
   /// Fresh join tokens for the chosen roles: the secrets come from outside, since a core has no good randomness.
   std::function<void(Cluster&, bool worker, bool manager)> rotate_join_tokens;
+  /// Begins, changes or calls off the replacement of the cluster's root, as its spec says; the answer is why not.
+  std::function<failure(Cluster&, wall_ns)> follow_ca_config;
   /// 32 bytes from the system.
   std::function<std::string()> make_unlock_key;
   /// Refuse ingress ports when there is no ingress network. Set it where a network plane creates one.
@@ -42,6 +44,9 @@ public:
   /// The answer to the user when the Command of an outcome was applied or refused.
   [[nodiscard]] static Written conclude(Written answer, const CommandResult& result);
 
+  /// See view::take_peers.
+  [[nodiscard]] std::optional<PeerRoles> take_peers() { return view_.take_peers(); }
+
   [[nodiscard]] std::string dump() const;
 
 private:
@@ -55,12 +60,12 @@ private:
   refusal update_config(UpdateConfigObject& request, Written& answer, StoreAction& action) const;
   refusal create_network(CreateNetwork& request, Written& answer, StoreAction& action);
   refusal remove_network(const RemoveNetwork& request, Written& answer, StoreAction& action) const;
-  refusal update_cluster(UpdateCluster& request, Written& answer, StoreAction& action) const;
+  refusal update_cluster(UpdateCluster& request, wall_ns wall, Written& answer, StoreAction& action) const;
 
   /// What create and update of a service share: conversion, networks, defaults, rules, warnings.
   refusal prepare(ServiceSpec& spec, Written& answer) const;
   refusal resolve_networks(ServiceSpec& spec) const;
-  refusal fill(ControlRequest& request, Written& answer, StoreAction& action);
+  refusal fill(ControlRequest& request, wall_ns wall, Written& answer, StoreAction& action);
   [[nodiscard]] std::string fresh_id();
 
   options opts_;

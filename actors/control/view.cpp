@@ -1,6 +1,8 @@
 // Keeping the view, and looking things up in it.
 #include "actors/control/view.hpp"
 
+#include "messages/identity_rules.hpp"
+
 namespace swarm::control {
 
 void directory::put(const std::string& id, const std::string& name) {
@@ -66,12 +68,39 @@ void view::put(const Network& network) {
   network_facts_of[network.id()] = {network.spec().name(), network.spec().ingress(), network.predefined()};
 }
 
+void view::put(const Node& node) {
+  nodes.put(node.id(), node.description().hostname());
+  auto& role = roles_[node.id()];
+  peers_changed_ = peers_changed_ || role != wanted_role(node);
+  role = wanted_role(node);
+}
+
+void view::put(const Cluster& fresh) {
+  peers_changed_ = peers_changed_ || !cluster || cluster->removed_nodes_size() != fresh.removed_nodes_size()
+                   || (fresh.removed_nodes_size() > 0
+                       && fresh.removed_nodes().rbegin()->node_id() != cluster->removed_nodes().rbegin()->node_id());
+  cluster = fresh;
+}
+
+std::optional<PeerRoles> view::take_peers() {
+  if (!peers_changed_)
+    return std::nullopt;
+  peers_changed_ = false;
+  PeerRoles out;
+  for (const auto& [id, role] : roles_)
+    (*out.mutable_roles())[id] = role;
+  if (cluster)
+    for (const auto& removed : cluster->removed_nodes())
+      out.add_removed(removed.node_id());
+  return out;
+}
+
 void view::reset(const StoreSnapshot& snapshot) {
   *this = {};
   for (const auto& service : snapshot.services())
     put(service);
   for (const auto& node : snapshot.nodes())
-    nodes.put(node.id(), node.description().hostname());
+    put(node);
   for (const auto& secret : snapshot.secrets())
     secrets.put(secret.id(), secret.spec().name());
   for (const auto& config : snapshot.configs())
@@ -79,7 +108,7 @@ void view::reset(const StoreSnapshot& snapshot) {
   for (const auto& network : snapshot.networks())
     put(network);
   if (snapshot.has_cluster())
-    cluster = snapshot.cluster();
+    put(snapshot.cluster());
 }
 
 void view::observe(const EventBatch& batch) {
@@ -91,9 +120,15 @@ void view::observe(const EventBatch& batch) {
       put(event.service());
     }
   }
-  for (const auto& event : batch.nodes())
-    event.kind() == CHANGE_KIND_REMOVED ? nodes.remove(event.node().id())
-                                        : nodes.put(event.node().id(), event.node().description().hostname());
+  for (const auto& event : batch.nodes()) {
+    if (event.kind() == CHANGE_KIND_REMOVED) {
+      nodes.remove(event.node().id());
+      roles_.erase(event.node().id());
+      peers_changed_ = true;
+    } else {
+      put(event.node());
+    }
+  }
   for (const auto& event : batch.secrets())
     event.kind() == CHANGE_KIND_REMOVED ? secrets.remove(event.secret().id())
                                         : secrets.put(event.secret().id(), event.secret().spec().name());
@@ -109,7 +144,7 @@ void view::observe(const EventBatch& batch) {
     }
   }
   for (const auto& event : batch.clusters())
-    cluster = event.cluster();
+    put(event.cluster());
 }
 
 } // namespace swarm::control

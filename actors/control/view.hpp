@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "actors/control/refusal.hpp"
+#include "messages/link.pb.h"
 #include "messages/store.pb.h"
 
 namespace swarm::control {
@@ -60,9 +61,17 @@ public:
   std::map<std::string, network_facts, std::less<>> network_facts_of;
   std::optional<Cluster> cluster;
 
+  /// Who is who, and who was removed, when that is another answer than the last one.
+  [[nodiscard]] std::optional<PeerRoles> take_peers();
+
 private:
+  void put(const Node& node);
+  void put(const Cluster& fresh);
   void put(const Service& service);
   void put(const Network& network);
+
+  std::map<std::string, NodeRole> roles_;
+  bool peers_changed_ = true;
 };
 
 } // namespace swarm::control

@@ -112,6 +112,15 @@ void tick(self_ptr self) {
   flush(self);
 }
 
+// -- orders -----------------------------------------------------------------------------------------------------------------------
+
+void send_orders(self_ptr self, const std::string& id) {
+  const auto& st = self->state;
+  const auto it = st.nodes.find(id);
+  if (it != st.nodes.end() && it->second.inbox)
+    caf::anon_send(it->second.inbox, st.orders.orders_of(id, st.sessions->session_of(id)));
+}
+
 // -- agents -----------------------------------------------------------------------------------------------------------------------
 
 void refuse_session(self_ptr self, const std::string& session) {
@@ -140,6 +149,7 @@ caf::result<NodeRegistered> register_node(self_ptr self, const RegisterNode& req
   auto promise = self->make_response_promise<NodeRegistered>();
   promise.deliver(outcome.reply);
   caf::anon_send(node.session, outcome.reply, inbox);
+  send_orders(self, request.node_id());
   flush_soon(self);
   return promise;
 }
@@ -166,6 +176,7 @@ void loaded(self_ptr self, const StoreSnapshot& snapshot) {
   st.loaded = true;
   st.log_index = snapshot.log_index();
   st.sessions->load(time_of(self), snapshot);
+  st.orders.load(snapshot);
   google::protobuf::RepeatedPtrField<NodeEvent> nodes;
   for (const auto& node : snapshot.nodes())
     *nodes.Add()->mutable_node() = node;
@@ -179,6 +190,9 @@ void changed(self_ptr self, const EventBatch& batch) {
   st.log_index = batch.log_index();
   st.sessions->apply(time_of(self), batch);
   deliver(self, st.routes.route(batch), batch.nodes());
+  if (batch.nodes_size() + batch.clusters_size() > 0)
+    for (const auto& id : st.orders.apply(batch))
+      send_orders(self, id);
   if (batch.nodes_size() > 0)
     flush_soon(self);
 }

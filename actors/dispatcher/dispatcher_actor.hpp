@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "actors/dispatcher/orders_core.hpp"
 #include "actors/dispatcher/routing_core.hpp"
 #include "actors/dispatcher/session_core.hpp"
 #include "actors/dispatcher/status_intake.hpp"
@@ -36,6 +37,7 @@ struct dispatcher_state {
   std::unique_ptr<session_core> sessions;
   status_intake statuses;
   routing_core routes;
+  orders_core orders;
   std::map<std::string, node> nodes;
   bool loaded = false;
   bool flush_due = false;

@@ -26,6 +26,8 @@ bool is_same(const google::protobuf::Message& a, const google::protobuf::Message
 void session_core::load(timestamp now, const StoreSnapshot& snapshot) {
   if (const auto period = snapshot.cluster().spec().dispatcher().heartbeat_period(); period > 0)
     heartbeats_.set_period(duration{period});
+  for (const auto& removed : snapshot.cluster().removed_nodes())
+    removed_.insert(removed.node_id());
   for (const auto& node : snapshot.nodes())
     learn(now, node);
 }
@@ -107,6 +109,11 @@ session_core::registration session_core::add(timestamp now, const RegisterNode& 
 bool session_core::is_current(const std::string& node, const std::string& session) const {
   const auto it = nodes_.find(node);
   return it != nodes_.end() && !session.empty() && it->second.session == session;
+}
+
+std::string session_core::session_of(const std::string& node) const {
+  const auto it = nodes_.find(node);
+  return it == nodes_.end() ? std::string{} : it->second.session;
 }
 
 bool session_core::beat(timestamp now, const NodeHeartbeat& heartbeat) {

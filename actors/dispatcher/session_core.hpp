@@ -51,6 +51,7 @@ public:
   [[nodiscard]] bool beat(timestamp now, const NodeHeartbeat& heartbeat);
   [[nodiscard]] bool describe(const UpdateNodeDescription& request);
   [[nodiscard]] bool is_current(const std::string& node, const std::string& session) const;
+  [[nodiscard]] std::string session_of(const std::string& node) const; ///< "" = none
 
   /// Nodes whose session has just ended because they fell silent.
   std::vector<std::string> expire(timestamp now);

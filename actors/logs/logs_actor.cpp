@@ -21,7 +21,7 @@ std::set<std::string> reachable(const logs_state& st) {
 
 void perform(self_ptr self, logs_state::subscription& to, const effects& todo) {
   auto& st = self->state;
-  const auto agent_of = [&](const std::string& node_id) -> agent_actor& { return st.nodes[node_id]; };
+  const auto agent_of = [&](const std::string& node_id) -> log_source& { return st.nodes[node_id]; };
   for (const auto& what : todo)
     std::visit(overload{
       [&](const open_stream& e) { self->send(agent_of(e.node_id), e.request, log_sink{logs_actor{self}}); },
@@ -82,15 +82,25 @@ void take_task(self_ptr self, const Task& task, bool removed) {
     perform(self, *r, r->core.task_changed(now_instant(self), task.id(), place, reachable(st)));
 }
 
+void take_node(self_ptr self, const std::string& id, bool removed) {
+  auto& nodes = self->state.nodes;
+  if (removed)
+    nodes.erase(id);
+  else if (!nodes.contains(id))
+    nodes[id] = self->state.source_of(id);
+}
+
 } // namespace
 
-logs_actor::behavior_type log_broker(self_ptr self, logs_options opts, store_actor store, agents nodes) {
+logs_actor::behavior_type log_broker(self_ptr self, logs_options opts, store_actor store, source_finder source_of) {
   auto& st = self->state;
   st.opts = opts;
-  st.nodes = std::move(nodes);
+  st.source_of = std::move(source_of);
   self->request(store, st.opts.store_deadline, subscribe_atom_v, store_subscriber{logs_actor{self}})
     .then(
       [self](const StoreSnapshot& snapshot) {
+        for (const auto& node : snapshot.nodes())
+          take_node(self, node.id(), false);
         for (const auto& task : snapshot.tasks())
           take_task(self, task, false);
         self->state.loaded = true;
@@ -122,6 +132,8 @@ logs_actor::behavior_type log_broker(self_ptr self, logs_options opts, store_act
       drop_ended(self);
     },
     [self](const EventBatch& batch) {
+      for (const auto& e : batch.nodes())
+        take_node(self, e.node().id(), e.kind() == CHANGE_KIND_REMOVED);
       for (const auto& e : batch.tasks())
         take_task(self, e.task(), e.kind() == CHANGE_KIND_REMOVED);
     },

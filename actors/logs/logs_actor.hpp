@@ -1,6 +1,7 @@
 // LOGS: brings the log lines of many tasks to one reader. Decisions: logs_core.hpp.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -12,8 +13,8 @@
 
 namespace swarm::logs {
 
-/// The agents that can be asked, by node id.
-using agents = std::map<std::string, agent_actor>;
+/// How a node's agent is asked: this host's directly, others through a stand-in.
+using source_finder = std::function<log_source(const std::string& node_id)>;
 
 struct logs_options {
   std::size_t readers_max = 256;                 ///< more are refused in their stream
@@ -25,7 +26,8 @@ struct logs_state {
   static inline const char* name = "logs";
   std::uint64_t next_stream = 1;
   logs_options opts;
-  agents nodes;
+  source_finder source_of;
+  std::map<std::string, log_source> nodes;
   task_places tasks;
   struct subscription {
     reader core;
@@ -37,6 +39,7 @@ struct logs_state {
 };
 
 /// See the LOGS table in messages/interfaces.hpp. Ends with an error when STORE does not answer.
-logs_actor::behavior_type log_broker(observed_ptr<logs_actor, logs_state> self, logs_options opts, store_actor store, agents nodes);
+logs_actor::behavior_type log_broker(observed_ptr<logs_actor, logs_state> self, logs_options opts, store_actor store,
+                                     source_finder source_of);
 
 } // namespace swarm::logs

@@ -56,6 +56,15 @@ failure key_guard::save(const ca::node_credentials& credentials) const {
   return ca::save_credentials(certificates_, credentials, seal());
 }
 
+failure key_guard::become_worker(const ca::node_credentials& credentials) {
+  if (auto problem = ca::save_credentials(certificates_, credentials); !problem.ok())
+    return problem;
+  sealed_ = false;
+  data_key_.reset();
+  unlock_key_.reset();
+  return {};
+}
+
 failure key_guard::follow(const crypto::secret_key* unlock_key) {
   if (!data_key_)
     return {};

@@ -40,6 +40,12 @@ public:
   /// Without a data key (workers) there is nothing to wrap. After a failure, call it again.
   [[nodiscard]] failure follow(const crypto::secret_key* unlock_key);
 
+  /// Certificate and key, opened.
+  [[nodiscard]] ca::loaded_credentials load() const { return ca::load_credentials(certificates_, data_key_ ? &*data_key_ : nullptr); }
+  /// A worker's disk holds no replicated state: nothing is locked. The data key may be removed afterwards.
+  [[nodiscard]] failure become_worker(const ca::node_credentials& credentials);
+  [[nodiscard]] bool has_data_key() const { return data_key_.has_value(); }
+
   /// What the data key is wrapped by; null when it lies in clear.
   [[nodiscard]] const crypto::secret_key* unlock_key() const { return unlock_key_ ? &*unlock_key_ : nullptr; }
   [[nodiscard]] const crypto::data_key* seal() const { return sealed_ ? &*data_key_ : nullptr; }

@@ -2,10 +2,10 @@
 #include "actors/node/leader_part.hpp"
 
 #include "actors/allocator/allocator_actor.hpp"
-#include "actors/ca/join_token.hpp"
-#include "actors/control/control_actor.hpp"
+#include "actors/ca/ca_actor.hpp"
 #include "actors/dispatcher/dispatcher_sup.hpp"
 #include "actors/logs/logs_actor.hpp"
+#include "actors/manager/members_actor.hpp"
 #include "actors/orchestrator/orchestrator_sup.hpp"
 #include "actors/scheduler/scheduler_actor.hpp"
 #include "runtime/crypto/bytes.hpp"
@@ -13,16 +13,6 @@
 namespace swarm::node {
 
 namespace {
-
-control::control_options control_options_of(const leader_part::context& ctx) {
-  control::control_options out;
-  out.cluster_changed = ctx.cluster_changed;
-  out.core.rotate_join_tokens = [](Cluster& cluster, bool worker, bool manager) {
-    ca::rotate_join_tokens(*cluster.mutable_root_ca()->mutable_join_tokens(), cluster.root_ca().certificate_pem(), worker, manager);
-  };
-  out.core.make_unlock_key = [] { return crypto::random_bytes(crypto::secret_key::size); };
-  return out;
-}
 
 template <class Handle>
 caf::actor untyped(const Handle& handle) {
@@ -34,6 +24,10 @@ caf::actor untyped(const Handle& handle) {
 std::vector<child_spec> leader_part::specs() {
   const auto permanent = restart_kind::permanent;
   return {
+    {"ca", permanent, [this] {
+       handles_.ca = ctx_.system.spawn(ca::certificate_authority, ca::ca_options{}, ctx_.raft, ctx_.store, crypto::seeded_source());
+       return untyped(handles_.ca);
+     }},
     {"allocator", permanent, [this] {
        allocator::allocator_options opts;
        opts.seed = crypto::random_u64();
@@ -52,6 +46,12 @@ std::vector<child_spec> leader_part::specs() {
        opts.store = ctx_.store;
        return untyped(ctx_.system.spawn(scheduler::run_scheduler, std::move(opts)));
      }},
+    {"members", permanent, [this] {
+       manager::members_actor_options opts;
+       opts.core.seed = crypto::random_u64();
+       handles_.members = ctx_.system.spawn(manager::members_keeper, std::move(opts), ctx_.raft, ctx_.store);
+       return untyped(handles_.members);
+     }},
     {"dispatcher", permanent, [this] {
        dispatcher::dispatcher_options opts;
        opts.raft = ctx_.raft;
@@ -60,13 +60,11 @@ std::vector<child_spec> leader_part::specs() {
        handles_.dispatcher = dispatcher::spawn_dispatcher(ctx_.system, std::move(opts));
        return untyped(handles_.dispatcher);
      }},
-    {"control", permanent, [this] {
-       handles_.control = ctx_.system.spawn(control::control_door, control_options_of(ctx_), ctx_.raft, ctx_.store, crypto::seeded_source());
-       return untyped(handles_.control);
-     }},
     {"logs", permanent, [this] {
-       logs::agents agents{{ctx_.node_id, ctx_.agent}};
-       handles_.logs = ctx_.system.spawn(logs::log_broker, logs::logs_options{}, ctx_.store, std::move(agents));
+       auto source_of = [own = ctx_.node_id, agent = ctx_.agent, others = ctx_.logs_of](const std::string& node_id) -> log_source {
+         return node_id == own ? log_source{agent} : others ? others(node_id) : log_source{};
+       };
+       handles_.logs = ctx_.system.spawn(logs::log_broker, logs::logs_options{}, ctx_.store, std::move(source_of));
        return untyped(handles_.logs);
      }},
   };

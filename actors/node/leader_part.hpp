@@ -9,8 +9,9 @@
 namespace swarm::node {
 
 struct leader_handles {
-  control_actor control;
+  ca_actor ca;
   dispatcher_actor dispatcher;
+  members_actor members;
   logs_actor logs;
 };
 
@@ -24,7 +25,7 @@ public:
     std::string cluster_id;
     std::string node_id;
     agent_actor agent;   ///< of this host, for logs
-    std::function<void()> cluster_changed; ///< see control_options
+    std::function<log_source(const std::string& node_id)> logs_of; ///< of other nodes; empty on a host alone
   };
 
   template <class Self>

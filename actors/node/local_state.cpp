@@ -4,8 +4,10 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -23,7 +25,7 @@ constexpr const char* unfinished_mark = "unfinished";
 
 failure local_state::begin() const {
   std::error_code ec;
-  for (const auto& folder : {root_, certificates(), raft()}) {
+  for (const auto& folder : {root_, certificates()}) {
     std::filesystem::create_directories(folder, ec);
     if (ec)
       return {errc::internal, "cannot make " + folder.string() + ": " + ec.message()};
@@ -55,6 +57,37 @@ std::optional<LocalAddresses> local_state::addresses() const {
   if (content.status != crypto::read_status::ok || !addresses.ParseFromString(content.bytes))
     return std::nullopt;
   return addresses;
+}
+
+failure local_state::save_managers(const LocalManagers& managers) const {
+  return crypto::replace_file(root_ / "managers.pb", managers.SerializeAsString(), 0600);
+}
+
+LocalManagers local_state::managers() const {
+  const auto content = crypto::read_file(root_ / "managers.pb", false);
+  LocalManagers managers;
+  if (content.status != crypto::read_status::ok || !managers.ParseFromString(content.bytes))
+    managers.Clear();
+  return managers;
+}
+
+failure local_state::make_raft() const {
+  std::error_code ec;
+  std::filesystem::create_directories(raft(), ec);
+  if (!ec)
+    std::filesystem::permissions(raft(), std::filesystem::perms::owner_all, ec);
+  return ec ? failure{errc::internal, "cannot make " + raft().string() + ": " + ec.message()} : failure{};
+}
+
+failure local_state::remove_raft() const {
+  std::error_code ec;
+  std::filesystem::remove_all(raft(), ec);
+  return ec ? failure{errc::internal, "cannot remove " + raft().string() + ": " + ec.message()} : failure{};
+}
+
+bool local_state::has_raft() const {
+  std::error_code ec;
+  return std::filesystem::exists(data_key(), ec);
 }
 
 failure local_state::remove() const {
@@ -93,6 +126,32 @@ std::vector<host_address> read_host_addresses() {
     out.push_back({name, text.data(), (a->ifa_flags & IFF_LOOPBACK) != 0, family == AF_INET6});
   }
   return out;
+}
+
+std::string local_address_towards(const std::string& addr) {
+  const auto colon = addr.rfind(':');
+  if (colon == std::string::npos)
+    return {};
+  auto host = addr.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']'))
+    host = host.substr(1, host.size() - 2);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  hints.ai_flags = AI_NUMERICHOST;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), addr.substr(colon + 1).c_str(), &hints, &found) != 0)
+    return {};
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner{found, ::freeaddrinfo};
+  const int fd = ::socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_storage local{};
+  socklen_t size = sizeof local;
+  std::array<char, NI_MAXHOST> text{};
+  const bool known = fd >= 0 && ::connect(fd, found->ai_addr, found->ai_addrlen) == 0
+                     && ::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size) == 0
+                     && ::getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) == 0;
+  if (fd >= 0)
+    ::close(fd);
+  return known ? text.data() : std::string{};
 }
 
 std::string host_info_json(const std::string& driver, const std::string& version) {

@@ -1,7 +1,7 @@
 // What this host remembers of its membership between starts: <data-root>/swarm.
 //   certificates/   swarm-node.crt, swarm-node.key, swarm-root-ca.crt       raft/   LMDB: log and state
 //   addresses.pb    LocalAddresses                                          agent/  assignments of this node
-//   unfinished      while init or join is under way
+//   managers.pb     LocalManagers: whom to ask                              unfinished  while init or join is under way
 #pragma once
 
 #include <filesystem>
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "actors/node/init_plan.hpp"
+#include "messages/ca.pb.h"
 #include "messages/control.pb.h"
 #include "messages/errors.hpp"
 
@@ -29,6 +30,12 @@ public:
   [[nodiscard]] bool unfinished() const;
   [[nodiscard]] failure save_addresses(const LocalAddresses& addresses) const;
   [[nodiscard]] std::optional<LocalAddresses> addresses() const;
+  [[nodiscard]] failure save_managers(const LocalManagers& managers) const;
+  [[nodiscard]] LocalManagers managers() const; ///< empty when there are none
+  /// A new manager's folder; a worker's has none.
+  [[nodiscard]] failure make_raft() const;
+  [[nodiscard]] failure remove_raft() const;
+  [[nodiscard]] bool has_raft() const;
   /// Everything below, on leaving. What cannot be removed is named.
   [[nodiscard]] failure remove() const;
 
@@ -38,6 +45,9 @@ private:
 
 /// Addresses of this host's interfaces that are up.
 [[nodiscard]] std::vector<host_address> read_host_addresses();
+
+/// This host's IP address on the way to `addr` (IP:PORT); "" when there is none. Sends nothing.
+[[nodiscard]] std::string local_address_towards(const std::string& addr);
 
 /// GET /info of a host without an engine, as a JSON object without the Swarm member.
 [[nodiscard]] std::string host_info_json(const std::string& driver, const std::string& version);

@@ -2,6 +2,7 @@
 #include "actors/node/manager_part.hpp"
 
 #include "actors/raft/raft_actor.hpp"
+#include "actors/raft/recovery.hpp"
 #include "actors/storage/storage_actor.hpp"
 #include "actors/store/store_actor.hpp"
 #include "runtime/crypto/bytes.hpp"
@@ -12,6 +13,14 @@ namespace swarm::node {
 namespace {
 
 constexpr std::chrono::milliseconds raft_tick{25};
+
+Member self_of(std::uint64_t raft_id, const manager_options& opts) {
+  Member self;
+  self.set_raft_id(raft_id);
+  self.set_node_id(opts.node_id);
+  self.set_addr(opts.advertise_addr);
+  return self;
+}
 
 raft::restored_state restore(const storage::recovered_state& disk, const manager_options& opts) {
   raft::restored_state out;
@@ -24,13 +33,21 @@ raft::restored_state restore(const storage::recovered_state& disk, const manager
   out.applied_index = disk.applied.log_index();
   out.membership = disk.membership;
   // A new group has no membership entry yet: its founder is its only voter.
-  if (out.membership.voters_size() == 0) {
-    auto& self = *out.membership.add_voters();
-    self.set_raft_id(out.id);
-    self.set_node_id(opts.node_id);
-    self.set_addr(opts.advertise_addr);
-  }
+  if (opts.founder && out.membership.voters_size() == 0)
+    *out.membership.add_voters() = self_of(out.id, opts);
   return out;
+}
+
+// The one entry that makes us the only member is on disk before RAFT starts.
+void stand_alone(storage::disk& disk, raft::restored_state& state, const manager_options& opts) {
+  auto self = self_of(state.id, opts);
+  auto forced = raft::force_new_cluster(std::move(state), std::move(self));
+  Append append;
+  *append.add_entries() = *forced.append;
+  *append.mutable_hard_state() = forced.state.hard_state;
+  const storage::operation write{static_cast<const Append*>(&append)};
+  disk.commit({&write, 1});
+  state = std::move(forced.state);
 }
 
 std::shared_ptr<store::core> load_store(const storage::recovered_state& disk) {
@@ -62,6 +79,8 @@ manager_part::manager_part(caf::actor_system& system, manager_options opts, lead
     log::warn("storage", "opened", {{"note", note}});
   auto start = restore(disk, opts);
   raft_id_ = start.id;
+  if (opts.force_new_cluster)
+    stand_alone(*disk.storage, start, opts);
   auto store = load_store(disk);
   disk_ = disk.storage;
   storage_ = system.spawn<caf::detached>(storage::storage_writer, disk.storage, storage::storage_options{});
@@ -71,7 +90,7 @@ manager_part::manager_part(caf::actor_system& system, manager_options opts, lead
   raft.core.heartbeat_ticks = std::max(1u, static_cast<unsigned>(opts.heartbeat / raft_tick));
   raft.core.election_ticks = std::max(5 * raft.core.heartbeat_ticks, static_cast<unsigned>(opts.election / raft_tick));
   raft.core.seed = crypto::random_u64();
-  raft_ = system.spawn(raft::raft_member, std::move(raft), std::move(start), storage_, store_, std::move(listener), raft_peers{});
+  raft_ = system.spawn(raft::raft_member, std::move(raft), std::move(start), storage_, store_, std::move(listener), opts.peers);
   for (const auto& actor : {caf::actor_cast<caf::actor>(storage_), caf::actor_cast<caf::actor>(store_), caf::actor_cast<caf::actor>(raft_)})
     monitor(actor);
 }

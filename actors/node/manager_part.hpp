@@ -16,6 +16,9 @@ struct manager_options {
   std::string node_id;
   std::string advertise_addr;
   std::uint64_t raft_id = 0;        ///< of a new database
+  bool founder = false;             ///< alone in the group until the log says otherwise; others wait for a leader
+  bool force_new_cluster = false;   ///< whatever the log says, this is the only member from now on
+  raft_peers peers;                 ///< null on a host without links
   std::uint64_t map_bytes = 16ULL << 30;
   const crypto::secret_key* unlock_key = nullptr; ///< when the data key is wrapped; used by the constructor only
   std::chrono::milliseconds heartbeat{50};

@@ -222,7 +222,9 @@ void core::campaign(bool pre_vote, bool leadership_transfer) {
     ++term_;
     voted_for_ = id_;
     // Counted when it is on disk: else a crash could let this node lead the same term twice with different entries.
-    own_vote_unsaved_ = true;
+    own_vote_unsaved_ = !opts_.bugs.early_own_vote;
+    if (opts_.bugs.early_own_vote)
+      votes_[id_] = true;
   }
   for (const auto& [id, follower] : progress_) {
     if (id == id_ || !config_.voters.contains(id))
@@ -266,7 +268,7 @@ void core::count_votes() {
     case vote_result::won:
       if (office_ == office::pre_candidate)
         return campaign(false, false);
-      if (term_is_persisted())
+      if (term_is_persisted() || opts_.bugs.early_own_vote)
         become_leader();
       return;
   }

@@ -223,6 +223,15 @@ void core::promote_learners() {
   }
 }
 
+std::vector<raft_id> core::active() const {
+  std::vector<raft_id> out;
+  if (leader_)
+    for (const auto& [id, follower] : progress_)
+      if (id == id_ || now_ - follower.last_contact <= opts_.election_ticks)
+        out.push_back(id);
+  return out;
+}
+
 bool core::is_removed(raft_id id) const {
   return std::find(membership_.removed().begin(), membership_.removed().end(), id) != membership_.removed().end();
 }

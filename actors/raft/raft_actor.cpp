@@ -34,6 +34,12 @@ void fail_everyone(self_ptr self, const std::string& why) {
     fail(promise, errc::unavailable, why);
   for (auto& [tag, promise] : st.transfers)
     fail(promise, errc::unavailable, why);
+  for (auto& [tag, promise] : st.changes)
+    fail(promise, errc::unavailable, why);
+  for (auto& [index, waiting] : st.changes_in_log)
+    fail(waiting.promise, errc::commit_unknown, why + " while the membership change was under way");
+  st.changes.clear();
+  st.changes_in_log.clear();
   st.proposed.clear();
   st.in_log.clear();
   st.reads.clear();
@@ -98,6 +104,31 @@ void lose_leadership(self_ptr self) {
     fail(it->second.promise, errc::commit_unknown, "leadership was lost before the change was committed; read back before repeating it");
   }
   st.in_log.erase(from, st.in_log.end());
+  const auto changes = st.changes_in_log.upper_bound(st.core->commit_index());
+  for (auto it = changes; it != st.changes_in_log.end(); ++it)
+    fail(it->second.promise, errc::commit_unknown, "leadership was lost before the membership change was committed");
+  st.changes_in_log.erase(changes, st.changes_in_log.end());
+}
+
+const Member* find_member(const Membership& in, raft_id id) {
+  for (const auto* list : {&in.voters(), &in.learners()})
+    for (const auto& member : *list)
+      if (member.raft_id() == id)
+        return &member;
+  return nullptr;
+}
+
+/// Once more when only now the membership says where the leader is: a new member hears of it after its leader.
+void tell_leadership(self_ptr self, LeadershipChanged change) {
+  auto& st = self->state;
+  const auto* const leader = find_member(st.core->membership(), change.leader_raft_id());
+  change.set_leader_node_id(leader != nullptr ? leader->node_id() : "");
+  change.set_leader_addr(leader != nullptr ? leader->addr() : "");
+  if (change.SerializeAsString() == st.leadership.SerializeAsString())
+    return;
+  st.leadership = std::move(change);
+  if (st.listener)
+    self->send(st.listener, st.leadership);
 }
 
 void note_leadership(self_ptr self, const LeadershipChanged& change) {
@@ -107,8 +138,7 @@ void note_leadership(self_ptr self, const LeadershipChanged& change) {
     lose_leadership(self);
   st.leading_term = term;
   log::info(self->label(), "role", {{"role", render(change.role())}, {"term", change.term()}, {"leader", change.leader_raft_id()}});
-  if (st.listener)
-    self->send(st.listener, change);
+  tell_leadership(self, change);
 }
 
 // -- effects -------------------------------------------------------------------------------------------------------------
@@ -155,10 +185,24 @@ void write(self_ptr self, ready& work) {
           [self](const caf::error& err) { end(self, {errc::storage_failed, "the log cannot be written: " + to_failure(err).message}); });
 }
 
+void answer_change(self_ptr self, const Entry& entry) {
+  auto node = self->state.changes_in_log.extract(entry.log_index());
+  if (node.empty())
+    return;
+  if (node.mapped().term != entry.term())
+    return fail(node.mapped().promise, errc::not_leader, "leadership was lost and the membership was not changed");
+  MembershipCommitted answer;
+  answer.set_log_index(entry.log_index());
+  answer.mutable_membership()->ParseFromString(entry.data());
+  node.mapped().promise.deliver(std::move(answer));
+}
+
 void answer_applied(self_ptr self, const std::vector<entry_ptr>& entries, EntriesApplied& done) {
   auto& st = self->state;
   int result = 0;
   for (const auto& entry : entries) {
+    if (entry->type() == ENTRY_TYPE_CONFIGURATION)
+      answer_change(self, *entry);
     if (entry->type() != ENTRY_TYPE_COMMAND)
       continue;
     auto* const outcome = result < done.results_size() ? done.mutable_results(result) : nullptr;
@@ -233,9 +277,96 @@ void finish(self_ptr self, const outcome& what) {
       node.mapped().deliver(std::move(answer));
       return;
     }
-    case outcome::of::change:
-      return; // nobody proposes membership changes through this actor yet: learners are promoted by the core
+    case outcome::of::change: {
+      auto node = st.changes.extract(what.tag);
+      if (node.empty())
+        return; // a promotion by the core
+      if (what.error.ok())
+        st.changes_in_log.insert_or_assign(what.index, raft_state::waiting_change{node.mapped(), what.term});
+      else
+        node.mapped().deliver(to_error(what.error));
+      return;
+    }
   }
+}
+
+// -- snapshots -----------------------------------------------------------------------------------------------------------
+
+void read_chunk(self_ptr self, const snapshot_read& wanted) {
+  auto& st = self->state;
+  ReadSnapshotChunk request;
+  request.set_snapshot_id(wanted.snapshot_id);
+  request.set_chunk(wanted.chunk);
+  self->request(st.storage, st.opts.storage_deadline, std::move(request))
+    .then(
+      [self, peer = wanted.peer](InstallSnapshot& chunk) {
+        auto& st = self->state;
+        ++st.chunks_sent;
+        if (chunk.meta().membership().voters_size() == 0)
+          *chunk.mutable_meta()->mutable_membership() = st.founding;
+        handle(self, snapshot_chunk_read{peer, chunk.snapshot_id(), std::move(*chunk.mutable_meta()), chunk.chunk(), chunk.last(),
+                                         std::move(*chunk.mutable_data()), std::move(*chunk.mutable_chain_sha256())});
+      },
+      [self, peer = wanted.peer](const caf::error& err) {
+        log::warn(self->label(), "snapshot_not_read", {{"peer", peer}, {"error", to_failure(err)}});
+        handle(self, snapshot_read_failed{peer});
+      });
+}
+
+/// What those wait for who proposed at an earlier office of ours is in the snapshot, but its result is not.
+void overtaken(self_ptr self, log_index index) {
+  auto& st = self->state;
+  const auto commands = st.in_log.upper_bound(index);
+  for (auto it = st.in_log.begin(); it != commands; ++it)
+    fail(it->second.promise, errc::commit_unknown, "the change came with a snapshot; read back before repeating it");
+  st.in_log.erase(st.in_log.begin(), commands);
+  const auto changes = st.changes_in_log.upper_bound(index);
+  for (auto it = st.changes_in_log.begin(); it != changes; ++it)
+    fail(it->second.promise, errc::commit_unknown, "the membership came with a snapshot");
+  st.changes_in_log.erase(st.changes_in_log.begin(), changes);
+}
+
+void reload_store(self_ptr self, std::uint64_t snapshot_id, std::uint64_t chunk, log_index index) {
+  auto& st = self->state;
+  ReloadState request;
+  request.set_applied_index(index);
+  self->request(st.store, st.opts.apply_deadline, std::move(request))
+    .then(
+      [=](const EntriesApplied&) {
+        ++self->state.snapshots_installed;
+        log::info(self->label(), "snapshot_installed", {{"log_index", index}});
+        overtaken(self, index);
+        handle(self, snapshot_chunk_stored{snapshot_id, chunk, true});
+      },
+      [self](const caf::error& err) { end(self, {errc::internal, "the store cannot load the snapshot: " + to_failure(err).message}); });
+}
+
+void store_chunk(self_ptr self, snapshot_write& chunk) {
+  auto& st = self->state;
+  InstallSnapshot request;
+  request.set_snapshot_id(chunk.snapshot_id);
+  request.set_chunk(chunk.chunk);
+  request.set_last(chunk.last);
+  *request.mutable_meta() = std::move(chunk.meta);
+  request.set_data(std::move(chunk.data));
+  request.set_chain_sha256(std::move(chunk.chain_sha256));
+  const auto index = request.meta().last_included_index();
+  self->request(st.storage, st.opts.storage_deadline, std::move(request))
+    .then(
+      [self, id = chunk.snapshot_id, n = chunk.chunk, last = chunk.last, index](const SnapshotChunkStored&) {
+        ++self->state.chunks_stored;
+        if (last)
+          reload_store(self, id, n, index);
+        else
+          handle(self, snapshot_chunk_stored{id, n, true});
+      },
+      [self, id = chunk.snapshot_id, n = chunk.chunk](const caf::error& err) {
+        const auto why = to_failure(err);
+        if (why.code != errc::invalid_argument && why.code != errc::resource_exhausted)
+          return end(self, {errc::storage_failed, "the snapshot cannot be stored: " + why.message});
+        log::warn(self->label(), "snapshot_refused", {{"error", why}});
+        handle(self, snapshot_chunk_stored{id, n, false});
+      });
 }
 
 void note_in_tap(self_ptr self, const ready& work) {
@@ -260,6 +391,8 @@ void perform(self_ptr self, ready work) {
     finish(self, what);
   if (work.leadership)
     note_leadership(self, *work.leadership);
+  else if (work.membership)
+    tell_leadership(self, st.leadership);
   if (!work.messages_after_persist.empty()) {
     st.held.push_back({work.release_after, std::move(work.messages_after_persist)});
     release_held(self);
@@ -270,11 +403,10 @@ void perform(self_ptr self, ready work) {
     return end(self, {errc::storage_failed, "the disk has not answered for too long"});
   if (work.removed)
     return end(self, {errc::failed_precondition, "this manager was removed from the cluster"});
-  // STORAGE and STORE speak no snapshots yet: the sender is told to try later, and so is the receiver.
   for (const auto& wanted : work.snapshot_reads)
-    handle(self, snapshot_read_failed{wanted.peer});
-  for (const auto& chunk : work.snapshot_writes)
-    handle(self, snapshot_chunk_stored{chunk.snapshot_id, chunk.chunk, false});
+    read_chunk(self, wanted);
+  for (auto& chunk : work.snapshot_writes)
+    store_chunk(self, chunk);
 }
 
 // The only door to the core.
@@ -284,6 +416,54 @@ void handle(self_ptr self, event ev) {
     return;
   st.core->step(std::move(ev));
   perform(self, st.core->take_ready());
+}
+
+caf::result<MembershipCommitted> on_change(self_ptr self, const ChangeMembership& request) {
+  auto& st = self->state;
+  change_member change;
+  change.member = request.member();
+  switch (request.kind()) {
+    case ChangeMembership::KIND_ADD_LEARNER:
+      if (change.member.node_id().empty() || change.member.addr().empty())
+        return to_error({errc::invalid_argument, "a manager needs a node id and an address"});
+      change.kind = member_change::add_learner;
+      break;
+    case ChangeMembership::KIND_REMOVE:
+      change.kind = member_change::remove;
+      break;
+    default:
+      return to_error({errc::invalid_argument, "unknown kind of membership change"});
+  }
+  change.tag = ++st.last_tag;
+  auto promise = self->make_response_promise<MembershipCommitted>();
+  st.changes[change.tag] = promise;
+  handle(self, std::move(change));
+  return promise;
+}
+
+MembershipRead read_membership(self_ptr self) {
+  const auto& core = *self->state.core;
+  MembershipRead answer;
+  *answer.mutable_membership() = core.membership();
+  answer.set_leader_raft_id(core.leader_id());
+  for (const auto id : core.active())
+    answer.add_active(id);
+  return answer;
+}
+
+/// LINKS tells when a connection is gone and could not be made again at once. Only the loss matters here: whoever is
+/// back is heard.
+void on_link_changed(self_ptr self, const LinkChanged& change) {
+  if (change.up())
+    return;
+  const auto& membership = self->state.core->membership();
+  raft_id lost = 0;
+  for (const auto* list : {&membership.voters(), &membership.learners()})
+    for (const auto& member : *list)
+      if (member.node_id() == change.node_id())
+        lost = member.raft_id();
+  if (lost != 0)
+    handle(self, link_lost{lost});
 }
 
 void on_tick(self_ptr self) {
@@ -316,6 +496,10 @@ ActorStatus status_of(self_ptr self, const ReadStatus& request) {
   facts["refused"] = std::to_string(st.refused);
   facts["unknown"] = std::to_string(st.unknown);
   facts["appends"] = std::to_string(st.appends);
+  facts["dropped_messages"] = std::to_string(core.dropped_messages());
+  facts["chunks_sent"] = std::to_string(st.chunks_sent);
+  facts["chunks_stored"] = std::to_string(st.chunks_stored);
+  facts["snapshots_installed"] = std::to_string(st.snapshots_installed);
   facts["pressure"] = st.pressure ? "yes" : "no";
   facts["apply_stalled"] = core.apply_stalled() ? "yes" : "no";
   if (request.full())
@@ -333,7 +517,10 @@ raft_actor::behavior_type raft_member(self_ptr self, raft_actor_options opts, re
   st.store = std::move(store);
   st.listener = std::move(listener);
   st.peers = std::move(peers);
+  st.founding = disk.membership;
   st.core.emplace(st.opts.core, disk);
+  st.leadership.set_role(st.core->role());
+  st.leadership.set_term(st.core->term());
   self->set_exit_handler([self](const caf::exit_msg& exit) {
     self->state.ending = true;
     fail_everyone(self, "this manager is stopping");
@@ -351,7 +538,8 @@ raft_actor::behavior_type raft_member(self_ptr self, raft_actor_options opts, re
       handle(self, read{tag});
       return promise;
     },
-    [self](const RaftMessage& message) { handle(self, received{message}); },
+    [self](RaftMessage& message) { handle(self, received{std::move(message)}); },
+    [self](const LinkChanged& change) { on_link_changed(self, change); },
     [self](const TransferLeadership& request) -> caf::result<LeadershipTransferred> {
       const auto tag = ++self->state.last_tag;
       auto promise = self->make_response_promise<LeadershipTransferred>();
@@ -359,15 +547,8 @@ raft_actor::behavior_type raft_member(self_ptr self, raft_actor_options opts, re
       handle(self, transfer{tag, request.to_raft_id()});
       return promise;
     },
-    [](const ChangeMembership&) -> caf::result<MembershipCommitted> {
-      return to_error({errc::unimplemented, "membership changes are not available yet"});
-    },
-    [self](const ReadMembership&) -> caf::result<MembershipRead> {
-      MembershipRead answer;
-      *answer.mutable_membership() = self->state.core->membership();
-      answer.set_leader_raft_id(self->state.core->leader_id());
-      return answer;
-    },
+    [self](const ChangeMembership& request) { return on_change(self, request); },
+    [self](const ReadMembership&) { return read_membership(self); },
     [self](tick_atom) { on_tick(self); },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };

@@ -29,6 +29,10 @@ struct raft_state {
     caf::typed_response_promise<CommandResult> promise;
     term_number term = 0; ///< of the entry; 0 = not in the log yet
   };
+  struct waiting_change {
+    caf::typed_response_promise<MembershipCommitted> promise;
+    term_number term = 0;
+  };
   struct held_messages {
     std::uint64_t release_after = 0;
     std::vector<RaftMessage> messages;
@@ -40,6 +44,7 @@ struct raft_state {
   store_actor store;
   leadership_listener listener; ///< may be null
   raft_peers peers;             ///< null on a single host
+  Membership founding;          ///< in force until the first membership in the log is applied
 
   std::uint64_t last_tag = 0;
   std::vector<proposal> gathered;                            ///< not yet given to the core
@@ -47,10 +52,13 @@ struct raft_state {
   std::map<log_index, waiting_command> in_log;               ///< answered when STORE has applied the entry
   std::map<std::uint64_t, caf::typed_response_promise<ReadIndexReached>> reads;
   std::map<std::uint64_t, caf::typed_response_promise<LeadershipTransferred>> transfers;
+  std::map<std::uint64_t, caf::typed_response_promise<MembershipCommitted>> changes; ///< by tag: not yet in the log
+  std::map<log_index, waiting_change> changes_in_log;        ///< answered when the entry is applied
   std::deque<held_messages> held;
   std::uint64_t persisted_sequence = 0;
   std::size_t appends_in_flight = 0;
   term_number leading_term = 0; ///< 0 = not leading
+  LeadershipChanged leadership; ///< as the core says it, with the leader's node and address
   instant last_tick;
   bool pressure = false;
   bool ending = false;
@@ -59,9 +67,13 @@ struct raft_state {
   std::uint64_t refused = 0;
   std::uint64_t unknown = 0;
   std::uint64_t appends = 0;
+  std::uint64_t chunks_sent = 0;
+  std::uint64_t chunks_stored = 0;
+  std::uint64_t snapshots_installed = 0;
 };
 
-/// See the RAFT table in messages/interfaces.hpp. `disk` is what STORAGE found when it opened.
+/// See the RAFT table in messages/interfaces.hpp. `disk` is what STORAGE found when it opened; a manager that joins a
+/// group starts with an empty membership and waits for the leader. `peers` may be null on a single host.
 /// Ends with errc::storage_failed when the disk fails or stalls, with failed_precondition when this manager was removed.
 raft_actor::behavior_type raft_member(observed_ptr<raft_actor, raft_state> self, raft_actor_options opts,
                                       restored_state disk, storage_actor storage, store_actor store,

@@ -51,6 +51,8 @@ public:
   [[nodiscard]] const Membership& membership() const { return membership_; }
   [[nodiscard]] const configuration& config() const { return config_; }
   [[nodiscard]] const progress_map& followers() const { return progress_; }
+  /// Leader: itself and whoever it has heard of within an election timeout. Others: nobody.
+  [[nodiscard]] std::vector<raft_id> active() const;
   [[nodiscard]] bool transferring() const { return leader_ && leader_->transferee != 0; }
   /// Messages that made no sense: wrong recipient, malformed, from removed members.
   [[nodiscard]] std::uint64_t dropped_messages() const { return dropped_messages_; }

@@ -54,7 +54,8 @@ void core::truncate_log(log_index from) {
   // A write that is still out says nothing any more about entries that were replaced under it, even if the same
   // entries should come back.
   for (auto& write : in_flight_)
-    write.last_index = std::min(write.last_index, from - 1);
+    if (!opts_.bugs.stale_persist)
+      write.last_index = std::min(write.last_index, from - 1);
 }
 
 void core::commit_by_counting() {
@@ -281,7 +282,7 @@ void core::on_append_entries(RaftMessage& message) {
   take_entries(append);
   commit_to(std::min(append.leader_commit(), match));
   body.set_success(true);
-  body.set_match_index(match);
+  body.set_match_index(opts_.bugs.ack_whole_log ? log_.last_index() : match);
   send_after_persist(std::move(reply));
 }
 

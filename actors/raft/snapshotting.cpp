@@ -111,7 +111,10 @@ void core::retry_snapshots() {
 // -- receiver -----------------------------------------------------------------------------------------------------------
 
 void core::on_install_snapshot(RaftMessage& message) {
-  if (leader_) {
+  const auto& offered = message.install_snapshot().meta();
+  const bool makes_sense = offered.last_included_index() != 0 && offered.last_included_term() <= term_
+                           && offered.membership().voters_size() != 0;
+  if (leader_ || !makes_sense) {
     ++dropped_messages_;
     return;
   }
@@ -152,7 +155,7 @@ void core::on_install_snapshot(RaftMessage& message) {
 
 // STORE must be idle when its tables are replaced under it; nothing is handed to it from here on.
 void core::install_when_applied() {
-  if (incoming_ && incoming_->last && handed_out_ == last_applied_) {
+  if (incoming_ && incoming_->last && (handed_out_ == last_applied_ || opts_.bugs.snapshot_under_store)) {
     out_.snapshot_writes.push_back(std::move(*incoming_->last));
     incoming_->last.reset();
   }

@@ -157,7 +157,7 @@ void disk::save(lmdb::write_txn& txn, positions& next, const SaveState& request,
   SWARM_CHECK(request.applied_term() >= next.applied.term(), "terms never fall along the log");
   for (const auto& row : request.writes()) {
     SWARM_CHECK(TableWrite::Table_IsValid(row.table()), "a table of the format");
-    const auto& table = tables_[first_object_table + static_cast<std::size_t>(row.table())];
+    const auto& table = object(generation_, static_cast<std::size_t>(row.table()));
     if (row.value().empty())
       txn.erase(table, row.key());
     else
@@ -237,6 +237,11 @@ void disk::load_positions() {
   static_cast<void>(read(txn, key::hard, at_.hard));
   static_cast<void>(read(txn, key::applied, at_.applied));
   static_cast<void>(read(txn, key::compacted, at_.compacted));
+  StateGeneration generation;
+  static_cast<void>(read(txn, key::generation, generation));
+  if (generation.number() >= generations)
+    damaged("meta/generation names no state tables");
+  generation_ = generation.number();
   at_.last = at_.compacted;
   lmdb::cursor end{txn, log()};
   if (!end.last())
@@ -283,7 +288,7 @@ void disk::visit_rows(const std::function<void(TableWrite::Table, std::string_vi
   const lmdb::read_txn txn{env_};
   std::string plain;
   for (std::size_t i = 0; i < object_tables; ++i) {
-    const auto& table = tables_[first_object_table + i];
+    const auto& table = object(generation_, i);
     lmdb::cursor at{txn, table};
     for (bool found = at.first(); found; found = at.next()) {
       open_value(table, at.key(), at.value(), plain);

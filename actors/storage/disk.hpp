@@ -50,6 +50,20 @@ struct scrub_report {
   std::uint64_t damaged_count = 0;
 };
 
+/// A snapshot on its way into the tables that are not in force.
+struct incoming_snapshot {
+  std::uint64_t id = 0; ///< 0 = none
+  std::uint64_t next_chunk = 0;
+  std::string chain;
+  std::string meta; ///< serialized: every chunk must bring the same
+};
+
+/// SHA-256 over what came before a chunk and the chunk; `before` is chunk_chain_start() for the first one.
+[[nodiscard]] std::string chunk_chain(std::string_view before, std::string_view data);
+[[nodiscard]] std::string chunk_chain_start(const SnapshotMeta& meta);
+
+class snapshot_source;
+
 /// Wraps the environment. Every function throws lmdb::storage_error when the disk, LMDB or a tag fails; after that the
 /// object may only be destroyed. Not thread-safe; may be handed to another thread between calls.
 /// What RAFT and STORE ask for is checked (SWARM_CHECK): terms and applied never fall, the log has no gap, a committed
@@ -61,6 +75,11 @@ public:
   /// All operations in one transaction, in order; returns when it is on disk. Afterwards, or with no operations at all,
   /// goes on with compaction, at most compaction_slice entries.
   commit_report commit(std::span<const operation> operations);
+
+  /// One chunk of another manager's state, in a transaction of its own; on disk when this returns. With the last one the
+  /// state is the snapshot's, the log is empty and goes on behind it, and the hard state stays. A chunk that does not
+  /// fit is refused (invalid_argument): the transfer is over, and the state in force is what it was.
+  [[nodiscard]] failure install(const InstallSnapshot& chunk);
 
   /// Entry by entry from the first that is not compacted. Checks tags, contiguity, and that terms never fall.
   [[nodiscard]] std::vector<Entry> read_log() const;
@@ -86,6 +105,12 @@ public:
   static constexpr std::size_t compaction_slice = 1000;
 
 private:
+  friend class snapshot_source;
+  [[nodiscard]] const lmdb::table& object(std::size_t generation, std::size_t table) const {
+    return tables_[object_table(generation, table)];
+  }
+  [[nodiscard]] failure check_chunk(const InstallSnapshot& chunk, SnapshotRows& rows) const;
+  void switch_over(lmdb::write_txn& txn, positions& next, const SnapshotMeta& meta);
   [[nodiscard]] const lmdb::table& meta() const { return tables_[meta_table]; }
   [[nodiscard]] const lmdb::table& log() const { return tables_[log_table]; }
   [[nodiscard]] bool read(const lmdb::transaction& txn, std::string_view key, google::protobuf::MessageLite& out) const;
@@ -106,6 +131,8 @@ private:
   crypto::sealer sealer_; // bound to the environment id
   std::filesystem::path directory_;
   positions at_;
+  std::size_t generation_ = 0; // in force
+  incoming_snapshot incoming_;
   std::uint64_t truncate_before_ = 0;
   std::string scratch_; // serialized records on their way to the disk
 };

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "runtime/crypto/bytes.hpp"
 #include "runtime/log.hpp"
 
 namespace swarm::storage {
@@ -13,7 +14,8 @@ using self_ptr = observed_ptr<storage_actor, storage_state>;
 
 constexpr std::string_view actor_label = "storage";
 
-instant now(self_ptr self) { return instant{std::chrono::duration_cast<duration>(now_of(self))}; }
+template <class Self>
+instant now(Self* self) { return instant{std::chrono::duration_cast<duration>(now_of(self))}; }
 
 void refuse_waiting(std::vector<storage_state::waiting>& waiting, const failure& why) {
   for (auto& each : waiting)
@@ -26,6 +28,8 @@ void refuse_waiting(std::vector<storage_state::waiting>& waiting, const failure&
 void stop_for_good(self_ptr self, const failure& why) {
   log::error(actor_label, "storage_failed", {{"error", why.message}});
   refuse_waiting(self->state.queue, why);
+  for (const auto& [id, reader] : self->state.readers)
+    self->send_exit(reader, caf::exit_reason::user_shutdown);
   self->quit(to_error(why));
 }
 
@@ -142,8 +146,128 @@ void flush(self_ptr self) {
     keep_house(self);
 }
 
+// -- SNAPSHOT READER --------------------------------------------------------------------------------------------------
+
+using reader_ptr = observed_ptr<snapshot_reader_actor, snapshot_reader_state>;
+
+caf::result<InstallSnapshot> read_chunk(reader_ptr self, const ReadSnapshotChunk& request) {
+  auto& st = self->state;
+  st.asked = now(self);
+  try {
+    auto chunk = st.source->read(request.chunk());
+    if (!chunk)
+      return to_error({errc::not_found, "chunk " + std::to_string(request.chunk()) + " of the snapshot cannot be read out of order"});
+    ++st.chunks;
+    return std::move(*chunk);
+  } catch (const lmdb::storage_error& e) {
+    log::error(self->label(), "snapshot_unreadable", {{"error", e.what()}});
+    self->quit(to_error(e.as_failure()));
+    return to_error(e.as_failure());
+  }
+}
+
+void check_age(reader_ptr self) {
+  auto& st = self->state;
+  const auto at = now(self);
+  if (at - st.asked >= st.opts.idle_max || at - st.opened >= st.opts.open_max)
+    self->quit();
+  else
+    self->delayed_send(self, st.opts.tick, tick_atom_v);
+}
+
+/// On a thread of its own, so that the writer never waits for it. Ends by itself when nobody asks, when it has been open for
+/// too long, at the first damaged value, and with STORAGE.
+snapshot_reader_actor::behavior_type snapshot_reader(reader_ptr self, std::shared_ptr<std::unique_ptr<snapshot_source>> source,
+                                                     snapshot_reader_options opts, const caf::actor_addr& storage) {
+  auto& st = self->state;
+  st.opts = opts;
+  st.source = std::move(*source);
+  st.opened = st.asked = now(self);
+  self->monitor(storage);
+  self->set_down_handler([self](const caf::down_msg&) { self->quit(); });
+  self->delayed_send(self, opts.tick, tick_atom_v);
+  return {
+      [self](const ReadSnapshotChunk& request) { return read_chunk(self, request); },
+      [self](tick_atom) { check_age(self); },
+      [self](const ReadStatus& request) {
+        auto& st = self->state;
+        auto out = self->base_status(request);
+        auto& facts = *out.mutable_facts();
+        facts["last_included_index"] = std::to_string(st.source->meta().last_included_index());
+        facts["chunks"] = std::to_string(st.chunks);
+        return out;
+      },
+  };
+}
+
+// -- snapshots ------------------------------------------------------------------------------------------------------
+
+caf::result<InstallSnapshot> read_snapshot(self_ptr self, const ReadSnapshotChunk& request) {
+  auto& st = self->state;
+  if (request.snapshot_id() != 0) {
+    const auto it = st.readers.find(request.snapshot_id());
+    if (it == st.readers.end())
+      return to_error({errc::not_found, "the snapshot is not open any more"});
+    return self->delegate(it->second, request);
+  }
+  if (st.stopping || st.readers.size() >= st.opts.snapshots_max)
+    return to_error({errc::resource_exhausted, std::to_string(st.readers.size()) + " snapshots are being read; try again"});
+  // What STORE has applied and not yet seen written belongs to the snapshot.
+  if (!st.queue.empty() && !write_queue(self))
+    return to_error({errc::storage_failed, "the disk has failed"});
+  const auto id = crypto::random_u64() | 1;
+  try {
+    const auto source = std::make_shared<std::unique_ptr<snapshot_source>>(std::make_unique<snapshot_source>(st.disk, id));
+    const auto reader = st.opts.reader_threads ? self->spawn<caf::detached>(snapshot_reader, source, st.opts.reader, self->address())
+                                               : self->spawn(snapshot_reader, source, st.opts.reader, self->address());
+    self->monitor(reader);
+    st.readers.emplace(id, reader);
+    ++st.counters.snapshots_opened;
+    return self->delegate(reader, request);
+  } catch (const lmdb::storage_error& e) {
+    stop_for_good(self, e.as_failure());
+    return to_error(e.as_failure());
+  }
+}
+
+caf::result<SnapshotChunkStored> install_chunk(self_ptr self, const InstallSnapshot& chunk) {
+  auto& st = self->state;
+  // In the order of sending: RAFT's terms and entries first.
+  if (!st.queue.empty() && !write_queue(self))
+    return to_error({errc::storage_failed, "the disk has failed"});
+  if (st.pressure) {
+    ++st.counters.chunks_refused;
+    return to_error({errc::resource_exhausted, "the database is nearly full: no room for a snapshot beside the state"});
+  }
+  try {
+    if (const auto bad = st.disk->install(chunk); !bad.ok()) {
+      ++st.counters.chunks_refused;
+      log::warn(actor_label, "snapshot_refused", {{"error", bad.message}});
+      return to_error(bad);
+    }
+    look_at_usage(self);
+  } catch (const lmdb::storage_error& e) {
+    stop_for_good(self, e.as_failure());
+    return to_error(e.as_failure());
+  }
+  ++st.counters.chunks_installed;
+  SnapshotChunkStored done;
+  done.set_snapshot_id(chunk.snapshot_id());
+  done.set_chunk(chunk.chunk());
+  return done;
+}
+
+// -- the end --------------------------------------------------------------------------------------------------------
+
 void stop_in_order(self_ptr self, const caf::error& reason) {
   auto& st = self->state;
+  if (!st.readers.empty()) {
+    if (!st.stopping)
+      for (const auto& [id, reader] : st.readers)
+        self->send_exit(reader, caf::exit_reason::user_shutdown);
+    st.stopping = reason;
+    return;
+  }
   if (!st.queue.empty() && !write_queue(self))
     return;
   try {
@@ -152,6 +276,13 @@ void stop_in_order(self_ptr self, const caf::error& reason) {
   } catch (const lmdb::storage_error& e) {
     stop_for_good(self, e.as_failure());
   }
+}
+
+void forget_reader(self_ptr self, const caf::actor_addr& who) {
+  auto& st = self->state;
+  std::erase_if(st.readers, [&](const auto& entry) { return entry.second.address() == who; });
+  if (st.stopping && st.readers.empty())
+    stop_in_order(self, *st.stopping);
 }
 
 ActorStatus status(self_ptr self, const ReadStatus& request) {
@@ -184,6 +315,10 @@ ActorStatus status(self_ptr self, const ReadStatus& request) {
   number("disk_free_bytes", st.usage.disk_free_bytes);
   number("scrub_passes", c.scrub_passes);
   number("scrubbed_values", c.scrubbed_values);
+  number("snapshots_open", st.readers.size());
+  number("snapshots_opened", c.snapshots_opened);
+  number("chunks_installed", c.chunks_installed);
+  number("chunks_refused", c.chunks_refused);
   facts["pressure"] = st.pressure ? "true" : "false";
   if (request.full())
     out.set_state(st.core.dump());
@@ -203,6 +338,7 @@ storage_actor::behavior_type storage_writer(self_ptr self, std::shared_ptr<disk>
   self->set_label(std::string{actor_label});
   self->delayed_send(self, opts.housekeeping_period, flush_atom_v);
   self->set_exit_handler([self](caf::exit_msg& msg) { stop_in_order(self, msg.reason); });
+  self->set_down_handler([self](caf::down_msg& msg) { forget_reader(self, msg.source); });
   return {
       [self](Append& request) -> caf::result<Appended> {
         auto& st = self->state;
@@ -220,6 +356,8 @@ storage_actor::behavior_type storage_writer(self_ptr self, std::shared_ptr<disk>
         st.queue.push_back({std::move(request), {}});
         wake_up(self, st.core.queued(now(self), false, bytes));
       },
+      [self](const ReadSnapshotChunk& request) { return read_snapshot(self, request); },
+      [self](const InstallSnapshot& chunk) { return install_chunk(self, chunk); },
       [self](flush_atom) { flush(self); },
       [self](const ReadStatus& request) { return status(self, request); },
   };

@@ -39,11 +39,14 @@ private:
   // apply_objects.cpp
   [[nodiscard]] failure put_node(PutNode& put);
   [[nodiscard]] failure put_observed_node(Node& seen);
+  [[nodiscard]] failure put_node_membership(const Node& seen);
   [[nodiscard]] failure remove_node(const RemoveObject& remove);
   [[nodiscard]] failure put_secret(PutSecret& put);
   [[nodiscard]] failure put_config(PutConfig& put);
   [[nodiscard]] failure put_network(PutNetwork& put);
   [[nodiscard]] failure put_cluster(PutCluster& put);
+  void change_cluster(Cluster fresh);
+  void remember_removed(const std::string& id);
   [[nodiscard]] failure remove_secret(const std::string& id);
   [[nodiscard]] failure remove_config(const std::string& id);
   [[nodiscard]] failure remove_network(const std::string& id);

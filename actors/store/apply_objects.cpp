@@ -8,6 +8,9 @@ namespace swarm::store {
 
 namespace {
 
+// Swarm's: longer than clocks differ, and than an unattended host stays off.
+constexpr std::int64_t removed_node_margin_ns = 7LL * 24 * 3600 * 1'000'000'000;
+
 bool is_manager(const Node& node) { return node.spec().role() == NODE_ROLE_MANAGER; }
 
 /// Whether the Raft group would still have a quorum of reachable members without this node.
@@ -23,6 +26,16 @@ bool can_lose(const object_table<Node>& nodes, const Node& leaving) {
     reachable += node->manager_status().reachability() == REACHABILITY_REACHABLE ? 1 : 0;
   }
   return reachable >= members / 2 + 1;
+}
+
+/// raft_id, certificate_role and manager_status, as `from` has them.
+void take_membership(Node& to, const Node& from) {
+  to.set_raft_id(from.raft_id());
+  to.set_certificate_role(from.certificate_role());
+  if (from.has_manager_status())
+    *to.mutable_manager_status() = from.manager_status();
+  else
+    to.clear_manager_status();
 }
 
 } // namespace
@@ -53,8 +66,20 @@ failure applier::put_observed_node(Node& seen) {
   }
   *seen.mutable_meta() = old->meta();
   *seen.mutable_spec() = old->spec();
+  take_membership(seen, *old);
   if (stable_bytes(seen) != stable_bytes(*old))
     store_node(CHANGE_KIND_UPDATED, std::move(seen), old);
+  return {};
+}
+
+failure applier::put_node_membership(const Node& seen) {
+  const auto old = state_.nodes.find(seen.id());
+  if (!old)
+    return {};
+  Node fresh = *old;
+  take_membership(fresh, seen);
+  if (stable_bytes(fresh) != stable_bytes(*old))
+    store_node(CHANGE_KIND_UPDATED, std::move(fresh), old);
   return {};
 }
 
@@ -62,6 +87,8 @@ failure applier::put_node(PutNode& put) {
   auto& wanted = *put.mutable_node();
   if (wanted.id().empty())
     return refuse(errc::invalid_argument, "a node needs an id");
+  if (put.membership_only())
+    return put_node_membership(wanted);
   if (put.observed_only())
     return put_observed_node(wanted);
   const auto old = state_.nodes.find(wanted.id());
@@ -107,7 +134,23 @@ failure applier::remove_node(const RemoveObject& remove) {
   auto& event = *out_.events.add_nodes();
   event.set_kind(CHANGE_KIND_REMOVED);
   *event.mutable_node() = *old;
+  remember_removed(remove.id());
   return {};
+}
+
+// Its certificate is good for some time yet: until then it is on a list of those whom nobody talks to.
+void applier::remember_removed(const std::string& id) {
+  if (!state_.cluster)
+    return;
+  auto fresh = *state_.cluster;
+  auto& removed = *fresh.mutable_removed_nodes();
+  const auto expired = std::remove_if(removed.begin(), removed.end(),
+                                      [this](const RemovedNode& n) { return n.until() < command_.proposed_at(); });
+  removed.erase(expired, removed.end());
+  auto& entry = *removed.Add();
+  entry.set_node_id(id);
+  entry.set_until(command_.proposed_at() + fresh.spec().ca_config().node_cert_expiry() + removed_node_margin_ns);
+  change_cluster(std::move(fresh));
 }
 
 // -- secrets and configs: alike but for their names ------------------------------------------------------------------------
@@ -323,15 +366,21 @@ failure applier::put_cluster(PutCluster& put) {
     if (old->meta().version().index() != put.expected_version())
       return out_of_sequence();
     *wanted.mutable_meta() = old->meta();
+    *wanted.mutable_removed_nodes() = old->removed_nodes(); // ours alone: the proposer may not know the latest
     updated(*wanted.mutable_meta());
   }
-  state_.cluster = std::make_shared<const Cluster>(std::move(wanted));
+  change_cluster(std::move(wanted));
+  return {};
+}
+
+void applier::change_cluster(Cluster fresh) {
+  const auto old = state_.cluster;
+  state_.cluster = std::make_shared<const Cluster>(std::move(fresh));
   undo_.push_back([this, old] { state_.cluster = old; });
   write(TableWrite::TABLE_CLUSTER, state_.cluster->id(), state_.cluster.get());
   auto& event = *out_.events.add_clusters();
   event.set_kind(old ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
   *event.mutable_cluster() = *state_.cluster;
-  return {};
 }
 
 } // namespace swarm::store

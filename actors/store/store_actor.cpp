@@ -81,6 +81,71 @@ EntriesApplied apply_entries(self_ptr self, const ApplyEntries& request) {
   return answer;
 }
 
+// -- a snapshot was installed under us -------------------------------------------------------------------------------------
+
+constexpr std::chrono::seconds chunk_deadline{15};
+
+void refuse_reload(self_ptr self, const failure& why) {
+  auto promise = std::move(self->state.reload->promise);
+  self->state.reload.reset();
+  promise.deliver(to_error(why));
+}
+
+void finish_reload(self_ptr self, std::uint64_t applied_index) {
+  auto& st = self->state;
+  if (auto bad = st.reload->fresh->loaded(applied_index); !bad.ok())
+    return refuse_reload(self, bad);
+  auto promise = std::move(st.reload->promise);
+  auto changes = st.subscribers.empty() ? EventBatch{} : st.core->changes_to(*st.reload->fresh);
+  *st.core = std::move(*st.reload->fresh);
+  st.reload.reset();
+  ++st.reloads;
+  publish(self, std::move(changes));
+  EntriesApplied answer;
+  answer.set_applied_index(applied_index);
+  promise.deliver(std::move(answer));
+}
+
+void ask_for_chunk(self_ptr self);
+
+void take_chunk(self_ptr self, const InstallSnapshot& chunk) {
+  auto& reload = *self->state.reload;
+  SnapshotRows rows;
+  if (!rows.ParseFromString(chunk.data()))
+    return refuse_reload(self, {errc::storage_failed, "a chunk of the state cannot be read"});
+  for (const auto& row : rows.rows())
+    if (auto bad = reload.fresh->load(row.table(), row.key(), row.value()); !bad.ok())
+      return refuse_reload(self, bad);
+  if (chunk.last())
+    return finish_reload(self, chunk.meta().last_included_index());
+  reload.snapshot_id = chunk.snapshot_id();
+  reload.next_chunk = chunk.chunk() + 1;
+  ask_for_chunk(self);
+}
+
+void ask_for_chunk(self_ptr self) {
+  auto& st = self->state;
+  ReadSnapshotChunk request;
+  request.set_snapshot_id(st.reload->snapshot_id);
+  request.set_chunk(st.reload->next_chunk);
+  self->request(st.storage, chunk_deadline, std::move(request))
+    .then([self](const InstallSnapshot& chunk) { take_chunk(self, chunk); },
+          [self](const caf::error& err) { refuse_reload(self, to_failure(err)); });
+}
+
+/// RAFT hands out no entries until this is answered; reads go on with the state of before.
+caf::result<EntriesApplied> reload_state(self_ptr self, const ReloadState& request) {
+  auto& st = self->state;
+  if (st.reload)
+    return to_error({errc::unavailable, "the state is being loaded already"});
+  if (request.applied_index() <= st.core->applied_index())
+    return to_error({errc::invalid_argument, "the state is at " + std::to_string(st.core->applied_index()) + " already"});
+  auto promise = self->make_response_promise<EntriesApplied>();
+  st.reload = reloading{std::make_unique<core>(), promise, 0, 0};
+  ask_for_chunk(self);
+  return promise;
+}
+
 ActorStatus status_of(self_ptr self, const ReadStatus& request) {
   auto status = self->base_status(request);
   auto& facts = *status.mutable_facts();
@@ -95,6 +160,7 @@ ActorStatus status_of(self_ptr self, const ReadStatus& request) {
   facts["applied_entries"] = std::to_string(self->state.applied_entries);
   facts["refused_commands"] = std::to_string(self->state.refused_commands);
   facts["event_batches"] = std::to_string(self->state.event_batches);
+  facts["reloads"] = std::to_string(self->state.reloads);
   if (request.full())
     status.set_state(self->state.core->dump());
   return status;
@@ -108,6 +174,7 @@ store_actor::behavior_type store_keeper(self_ptr self, std::shared_ptr<core> rec
   self->set_down_handler([self](const caf::down_msg& down) { self->state.subscribers.erase(down.source.id()); });
   return {
     [self](const ApplyEntries& request) { return apply_entries(self, request); },
+    [self](const ReloadState& request) { return reload_state(self, request); },
     [self](const ReadObjects& request) -> caf::result<ObjectsRead> {
       ObjectsRead answer;
       if (const auto bad = self->state.core->read(request, answer); !bad.ok())

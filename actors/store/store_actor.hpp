@@ -11,6 +11,14 @@
 
 namespace swarm::store {
 
+/// A state on its way in from STORAGE.
+struct reloading {
+  std::unique_ptr<core> fresh;
+  caf::typed_response_promise<EntriesApplied> promise;
+  std::uint64_t snapshot_id = 0;
+  std::uint64_t next_chunk = 0;
+};
+
 struct store_state {
   static inline const char* name = "store";
   std::shared_ptr<store::core> core;
@@ -19,6 +27,8 @@ struct store_state {
   std::uint64_t applied_entries = 0;
   std::uint64_t refused_commands = 0;
   std::uint64_t event_batches = 0;
+  std::uint64_t reloads = 0;
+  std::optional<reloading> reload;
 };
 
 /// See the STORE table in messages/interfaces.hpp. `recovered` holds what the state tables said (core::load for each row,

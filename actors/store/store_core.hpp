@@ -56,6 +56,8 @@ public:
   [[nodiscard]] std::uint64_t applied_index() const;
 
   [[nodiscard]] StoreSnapshot snapshot() const;
+  /// What a subscriber of this state must hear to know `next`: a snapshot that skips the entries between.
+  [[nodiscard]] EventBatch changes_to(const core& next) const;
   /// The same as rows of the state tables.
   [[nodiscard]] table_writes rows() const;
 

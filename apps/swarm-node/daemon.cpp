@@ -116,6 +116,7 @@ node::node_options node_options_of(const daemon_options& o, io_threads& io) {
   out.raft_heartbeat = o.raft_heartbeat;
   out.raft_election = o.raft_election;
   out.spawn_driver = driver_factory(o, io);
+  out.io = &io;
   return out;
 }
 

@@ -120,15 +120,19 @@ void add_dns_names(X509* cert, const std::vector<std::string>& names) {
 }
 
 // What a root and a leaf have in common, unsigned.
-X509* draft(const subject_name& subject, EVP_PKEY* public_key, validity when) {
-  auto* const cert = X509_new();
-  SWARM_CHECK(cert != nullptr && X509_set_version(cert, X509_VERSION_3) == 1);
+void set_serial(X509* cert) {
   unsigned char serial[serial_bytes];
   fill_random(serial, sizeof serial);
   serial[0] = static_cast<unsigned char>((serial[0] & 0x7f) | 0x40); // positive, and never shorter
   auto* const number = BN_bin2bn(serial, sizeof serial, nullptr);
   BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert));
   BN_free(number);
+}
+
+X509* draft(const subject_name& subject, EVP_PKEY* public_key, validity when) {
+  auto* const cert = X509_new();
+  SWARM_CHECK(cert != nullptr && X509_set_version(cert, X509_VERSION_3) == 1);
+  set_serial(cert);
   set_time(X509_getm_notBefore(cert), when.not_before);
   set_time(X509_getm_notAfter(cert), when.not_after);
   auto* const name = X509_get_subject_name(cert);
@@ -272,6 +276,13 @@ bool certificate::issued_by(const certificate& ca, wall_ns at) const {
   return valid;
 }
 
+bool certificate::signed_by(const certificate& ca) const {
+  auto* const key = X509_get0_pubkey(ca.certificate_.get());
+  const bool fits = key != nullptr && X509_verify(certificate_.get(), key) == 1;
+  ERR_clear_error();
+  return fits;
+}
+
 // -- issuing --------------------------------------------------------------------------------------------------------
 
 certificate issue_root(const private_key& key, const std::string& common_name, validity when) {
@@ -285,6 +296,44 @@ certificate issue_root(const private_key& key, const std::string& common_name, v
   add_extension(cert, &context, NID_subject_key_identifier, "hash");
   SWARM_CHECK(X509_sign(cert, key.native(), EVP_sha256()) > 0);
   return out;
+}
+
+certificate cross_sign(const certificate& subject, const certificate& ca, const private_key& ca_key) {
+  auto* const cert = X509_dup(subject.native());
+  SWARM_CHECK(cert != nullptr);
+  auto out = x509_access::wrap(cert);
+  for (int at = X509_get_ext_by_NID(cert, NID_authority_key_identifier, -1); at >= 0;
+       at = X509_get_ext_by_NID(cert, NID_authority_key_identifier, -1))
+    X509_EXTENSION_free(X509_delete_ext(cert, at));
+  set_serial(cert);
+  SWARM_CHECK(X509_set_issuer_name(cert, X509_get_subject_name(ca.native())) == 1);
+  X509V3_CTX context;
+  X509V3_set_ctx(&context, ca.native(), cert, nullptr, nullptr, 0);
+  if (X509_get0_subject_key_id(ca.native()) != nullptr)
+    add_extension(cert, &context, NID_authority_key_identifier, "keyid");
+  SWARM_CHECK(X509_sign(cert, ca_key.native(), EVP_sha256()) > 0);
+  return out;
+}
+
+bool verify_chain(const std::vector<certificate>& chain, const std::vector<certificate>& roots, wall_ns at) {
+  if (chain.empty() || roots.empty())
+    return false;
+  const store_ptr store{X509_STORE_new()};
+  const store_ctx_ptr context{X509_STORE_CTX_new()};
+  const std::unique_ptr<STACK_OF(X509), void (*)(STACK_OF(X509)*)> between{sk_X509_new_null(),
+                                                                         [](STACK_OF(X509)* s) { sk_X509_free(s); }};
+  bool valid = true;
+  for (const auto& root : roots)
+    valid = valid && X509_STORE_add_cert(store.get(), root.native()) == 1;
+  for (std::size_t i = 1; i < chain.size(); ++i)
+    valid = valid && sk_X509_push(between.get(), chain[i].native()) > 0;
+  valid = valid && X509_STORE_CTX_init(context.get(), store.get(), chain.front().native(), between.get()) == 1;
+  if (valid) {
+    X509_STORE_CTX_set_time(context.get(), 0, static_cast<time_t>(at / ns_per_s));
+    valid = X509_verify_cert(context.get()) == 1;
+  }
+  ERR_clear_error();
+  return valid;
 }
 
 std::optional<certificate> issue_leaf(const certificate& ca, const private_key& ca_key, const leaf_request& request) {

@@ -59,6 +59,8 @@ public:
   [[nodiscard]] bool belongs_to(const private_key& key) const;
   /// Chain of exactly two: signature, dates at `at`, and that the issuer is a CA. No purpose is checked.
   [[nodiscard]] bool issued_by(const certificate& ca, wall_ns at) const;
+  /// The signature alone: neither dates nor names.
+  [[nodiscard]] bool signed_by(const certificate& ca) const;
   [[nodiscard]] x509_st* native() const { return certificate_.get(); }
 
 private:
@@ -71,6 +73,13 @@ struct validity {
   wall_ns not_before = 0;
   wall_ns not_after = 0;
 };
+
+/// The same subject and public key as `subject`, for its dates, signed by `ca`: who trusts `ca` alone can verify what
+/// `subject` has issued.
+[[nodiscard]] certificate cross_sign(const certificate& subject, const certificate& ca, const private_key& ca_key);
+
+/// Whether `chain` (a leaf, then intermediates) leads to one of `roots` at `at`. No purpose is checked.
+[[nodiscard]] bool verify_chain(const std::vector<certificate>& chain, const std::vector<certificate>& roots, wall_ns at);
 
 /// Self-signed; keyCertSign and cRLSign, CA:TRUE, a 159-bit random serial number.
 [[nodiscard]] certificate issue_root(const private_key& key, const std::string& common_name, validity when);

@@ -174,7 +174,7 @@ private:
     }
     shared_->connections.fetch_add(1);
     shared_->accepted.fetch_add(1);
-    SSL* ssl = tls ? make_server_ssl(tls.get(), fd) : nullptr;
+    SSL* ssl = tls ? make_ssl(tls.get(), fd, true) : nullptr;
     const auto s = std::make_shared<session>(asio::make_strand(context_), shared_, fd, ssl, describe_peer(fd, local_));
     {
       const std::lock_guard lock{shared_->mutex};

@@ -85,12 +85,16 @@ tls_context make_server_tls(const tls_files& files, std::string& why) {
   return context;
 }
 
-SSL* make_server_ssl(SSL_CTX* context, int fd) {
+SSL* make_ssl(SSL_CTX* context, int fd, bool accepting) {
   auto* ssl = SSL_new(context);
   auto* bio = BIO_new(quiet_socket_method());
   BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)));
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
+  if (accepting)
+    SSL_set_accept_state(ssl);
+  else
+    SSL_set_connect_state(ssl);
   return ssl;
 }
 

@@ -52,7 +52,7 @@ bool transport::pending() const {
 
 io_result transport::handshake() {
   ERR_clear_error();
-  return tls_result(SSL_accept(tls_));
+  return tls_result(SSL_do_handshake(tls_));
 }
 
 io_result transport::read(char* to, std::size_t size) {

@@ -109,8 +109,8 @@ using tls_context = std::unique_ptr<SSL_CTX, ssl_ctx_deleter>;
 
 /// A server context that requires client certificates, TLS 1.2 or later. Null with a text when a file does not serve.
 [[nodiscard]] tls_context make_server_tls(const tls_files& files, std::string& why);
-/// A server-side TLS object on this socket.
-[[nodiscard]] SSL* make_server_ssl(SSL_CTX* context, int fd);
+/// A TLS object on this socket, for the accepting or the connecting end.
+[[nodiscard]] SSL* make_ssl(SSL_CTX* context, int fd, bool accepting);
 
 /// A non-blocking connected socket, or -1 with errno (EAGAIN: the backlog is full, try again later).
 [[nodiscard]] int connect_unix(const std::string& path, int& error);

@@ -74,6 +74,11 @@ bool write_txn::erase(const table& where, std::string_view key) {
   return true;
 }
 
+void write_txn::clear(const table& where) {
+  check_thread();
+  check(mdb_drop(txn_, where.dbi, 0), "clear", where.name);
+}
+
 void write_txn::commit() {
   check_thread();
   // LMDB frees the transaction whether or not the commit succeeds.

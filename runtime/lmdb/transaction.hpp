@@ -48,6 +48,8 @@ public:
   [[nodiscard]] char* reserve(const table& where, std::string_view key, std::size_t size, bool append = false);
   /// False when there was no such key.
   bool erase(const table& where, std::string_view key);
+  /// Removes every entry; the table stays. Works when the map is full, too.
+  void clear(const table& where);
   void commit();
 
 private:

@@ -135,5 +135,24 @@ TEST(crypto_x509, a_subject_that_can_be_read_in_two_ways_has_no_reading) {
   EXPECT_FALSE(nul.subject());
 }
 
+TEST(crypto_x509, a_cross_signed_root_leads_to_the_old_one) {
+  const auto old_key = private_key::generate(), fresh_key = private_key::generate(), leaf_key = private_key::generate();
+  const auto old_root = issue_root(old_key, "swarm-ca", year), fresh_root = issue_root(fresh_key, "swarm-ca", year);
+  const auto bridge = cross_sign(fresh_root, old_root, old_key);
+  const auto leaf = *issue_leaf(fresh_root, fresh_key, request_for(leaf_key));
+  EXPECT_EQ(bridge.subject_der(), fresh_root.subject_der());
+  EXPECT_EQ(bridge.public_key_der(), fresh_root.public_key_der());
+  EXPECT_TRUE(bridge.is_ca());
+  EXPECT_TRUE(bridge.signed_by(old_root));
+  EXPECT_FALSE(bridge.signed_by(fresh_root));
+  EXPECT_TRUE(verify_chain({leaf, bridge}, {old_root}, now));
+  EXPECT_TRUE(verify_chain({leaf, bridge}, {fresh_root}, now));
+  EXPECT_TRUE(verify_chain({leaf, bridge}, {old_root, fresh_root}, now));
+  EXPECT_TRUE(verify_chain({leaf}, {old_root, fresh_root}, now)) << "two roots of one name: told apart by their keys";
+  EXPECT_FALSE(verify_chain({leaf}, {old_root}, now));
+  EXPECT_FALSE(verify_chain({leaf, bridge}, {old_root}, now + 400 * day));
+  EXPECT_FALSE(verify_chain({}, {old_root}, now));
+}
+
 } // namespace
 } // namespace swarm::crypto

@@ -32,6 +32,11 @@ const std::vector<std::pair<std::string, bool raft::planted_bugs::*>>& bug_table
     {"reuse_request_ids", &bugs::reuse_request_ids},
     {"snapshot_keeps_config", &bugs::snapshot_keeps_config},
     {"apply_twice", &bugs::apply_twice},
+    {"ack_whole_log", &bugs::ack_whole_log},
+    {"stale_persist", &bugs::stale_persist},
+    {"apply_unsaved", &bugs::apply_unsaved},
+    {"snapshot_under_store", &bugs::snapshot_under_store},
+    {"early_own_vote", &bugs::early_own_vote},
     {"never_rewind", &bugs::never_rewind},
     {"leak_inflight", &bugs::leak_inflight},
   };

@@ -38,6 +38,7 @@ inline raft_actor::behavior_type committing_raft(raft_actor::pointer, std::share
     },
     [](const ReadIndex&) { return ReadIndexReached{}; },
     [](const RaftMessage&) {},
+    [](const LinkChanged&) {},
     [](const TransferLeadership&) { return LeadershipTransferred{}; },
     [](const ChangeMembership&) { return MembershipCommitted{}; },
     [](const ReadMembership&) { return MembershipRead{}; },
@@ -51,6 +52,7 @@ inline raft_actor::behavior_type committing_raft(raft_actor::pointer, std::share
 inline store_actor::behavior_type committed_store(store_actor::pointer, std::shared_ptr<committed_state> state) {
   return {
     [](const ApplyEntries&) { return EntriesApplied{}; },
+    [](const ReloadState&) { return EntriesApplied{}; },
     [state](const ReadObjects& request) -> caf::result<ObjectsRead> {
       ObjectsRead answer;
       if (const auto bad = state->store.read(request, answer); !bad.ok())

@@ -48,6 +48,7 @@ inline raft_actor::behavior_type fake_raft(raft_actor::pointer self, std::shared
       return promise;
     },
     [](const RaftMessage&) {},
+    [](const LinkChanged&) {},
     [](const TransferLeadership&) { return LeadershipTransferred{}; },
     [](const ChangeMembership&) { return MembershipCommitted{}; },
     [](const ReadMembership&) { return MembershipRead{}; },
@@ -73,6 +74,7 @@ struct fake_state {
 inline store_actor::behavior_type fake_store(store_actor::pointer self, std::shared_ptr<fake_state> state) {
   return {
     [](const ApplyEntries&) { return EntriesApplied{}; },
+    [](const ReloadState&) { return EntriesApplied{}; },
     [state](const ReadObjects&) -> caf::result<ObjectsRead> {
       ++state->reads;
       if (!state->answer.ok())

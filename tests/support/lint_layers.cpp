@@ -66,7 +66,7 @@ std::string refuse_in_messages(const file& f, const include& inc) {
 std::string refuse_in_runtime(const file&, const include& inc) {
   static const std::set<std::string> no_swarm_noun{
       "messages/errors.hpp",   "messages/codec.hpp",    "messages/render.hpp",   "messages/type_ids.hpp",
-      "messages/options.pb.h", "messages/envelope.pb.h", "messages/introspect.pb.h"};
+      "messages/options.pb.h", "messages/link.pb.h", "messages/introspect.pb.h"};
   if (inc.ours && !inc.path.starts_with("runtime/") && !no_swarm_noun.contains(inc.path))
     return "runtime/ knows no Swarm noun";
   return "";

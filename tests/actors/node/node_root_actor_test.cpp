@@ -1,108 +1,12 @@
 // NODE ROOT on real threads and a real disk, with the simulated driver: init, restart, lock, leave.
-#include "actors/node/node_root_actor.hpp"
-
-#include <gtest/gtest.h>
+#include "tests/actors/node/node_life.hpp"
 
 #include <fstream>
-#include <thread>
 
-#include "drivers/simulated/simulated_driver.hpp"
-#include "runtime/system.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace swarm::node {
 namespace {
-
-constexpr std::chrono::seconds patience{20};
-
-/// One life of the process: stops as the daemon does.
-class life {
-public:
-  explicit life(const std::filesystem::path& data_root) {
-    node_options opts;
-    opts.data_root = data_root.string();
-    opts.map_bytes = 64 << 20;
-    opts.raft_heartbeat = std::chrono::milliseconds{25};
-    opts.raft_election = std::chrono::milliseconds{125};
-    opts.spawn_driver = [](caf::actor_system& system) -> driver_actor {
-      return system.spawn(simulated::simulated_driver, simulated::simulated_options{});
-    };
-    root_ = system_.spawn(node_root, std::move(opts));
-  }
-  ~life() {
-    caf::anon_send(root_, stop_atom_v);
-    for (int i = 0; i < 1000 && !actor_registry::list(system_, "storage").empty(); ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds{5});
-    root_ = node_root_interface{};
-    EXPECT_TRUE(end_all_actors(system_, patience).empty());
-  }
-
-  template <class Reply, class Request>
-  std::pair<Reply, failure> ask(Request request) {
-    std::pair<Reply, failure> out;
-    caf::scoped_actor self{system_};
-    self->request(root_, patience, std::move(request))
-      .receive([&](Reply& reply) { out.first = std::move(reply); },
-               [&](caf::error& err) { out.second = to_failure(err); });
-    return out;
-  }
-  template <class Request>
-  failure change(Request request) {
-    const auto [reply, lost] = ask<MembershipChanged>(std::move(request));
-    return lost.ok() ? failure{static_cast<errc>(reply.code()), reply.message()} : lost;
-  }
-  failure init(bool auto_lock = false) {
-    InitSwarm request;
-    request.set_listen_addr("127.0.0.1:2377");
-    request.set_advertise_addr("127.0.0.1");
-    request.set_auto_lock(auto_lock);
-    return change(request);
-  }
-  failure leave(bool force) {
-    LeaveSwarm request;
-    request.set_force(force);
-    return change(request);
-  }
-  failure unlock(const std::string& key) {
-    UnlockSwarm request;
-    request.set_unlock_key(key);
-    return change(request);
-  }
-  LocalNode local() { return ask<LocalNode>(ReadLocalNode{}).first; }
-  std::string unlock_key() { return ask<UnlockKey>(ReadUnlockKey{}).first.unlock_key(); }
-  std::pair<Cluster, failure> cluster() {
-    ReadObjects request;
-    request.set_kind(OBJECT_KIND_CLUSTER);
-    auto [read, problem] = ask<ObjectsRead>(request);
-    return {read.cluster(), problem};
-  }
-  /// A restarted manager needs a moment until it leads.
-  Cluster eventually_cluster() {
-    for (int i = 0; i < 400; ++i) {
-      if (auto [found, problem] = cluster(); problem.ok())
-        return found;
-      std::this_thread::sleep_for(std::chrono::milliseconds{10});
-    }
-    ADD_FAILURE() << "no leader";
-    return {};
-  }
-  failure update(bool auto_lock, bool rotate = false) {
-    auto now = eventually_cluster();
-    ControlRequest request;
-    auto& update = *request.mutable_update_cluster();
-    update.set_version(now.meta().version().index());
-    *update.mutable_spec() = now.spec();
-    update.mutable_spec()->mutable_encryption_config()->set_auto_lock_managers(auto_lock);
-    update.set_rotate_unlock_key(rotate);
-    const auto [written, lost] = ask<Written>(request);
-    return lost.ok() ? failure{static_cast<errc>(written.code()), written.message()} : lost;
-  }
-
-private:
-  system_config cfg_;
-  caf::actor_system system_{cfg_};
-  node_root_interface root_;
-};
 
 const failure wrong_key{errc::permission_denied, "swarm could not be unlocked: invalid key provided"};
 const failure locked_text{errc::unavailable, "Swarm is encrypted and needs to be unlocked before it can be used. Please use "

@@ -13,10 +13,36 @@ struct seen {
   std::vector<SaveState> saved;
   std::vector<EventBatch> events;
   std::vector<const EventBatch*> addresses;
+  std::vector<InstallSnapshot> chunks;
+
+  /// What STORAGE would read: every row of `state`, two to a chunk.
+  void serve(const store::core& state) {
+    chunks.clear();
+    SnapshotRows rows;
+    const auto all = state.rows();
+    for (int i = 0; i < all.size(); ++i) {
+      *rows.add_rows() = all[i];
+      if (rows.rows_size() < 2 && i + 1 < all.size())
+        continue;
+      auto& chunk = chunks.emplace_back();
+      chunk.set_snapshot_id(77);
+      chunk.set_chunk(chunks.size() - 1);
+      chunk.set_last(i + 1 == all.size());
+      chunk.mutable_meta()->set_last_included_index(state.applied_index());
+      chunk.set_data(rows.SerializeAsString());
+      rows.Clear();
+    }
+  }
 };
 
 storage_actor::behavior_type fake_storage(storage_actor::pointer, std::shared_ptr<seen> log) {
-  return {[](const Append&) { return Appended{}; }, [log](const SaveState& s) { log->saved.push_back(s); }, [](flush_atom) {},
+  return {[](const Append&) { return Appended{}; }, [log](const SaveState& s) { log->saved.push_back(s); },
+          [log](const ReadSnapshotChunk& request) -> caf::result<InstallSnapshot> {
+            if (request.chunk() >= log->chunks.size())
+              return to_error({errc::not_found, "no such chunk"});
+            return log->chunks[request.chunk()];
+          },
+          [](const InstallSnapshot&) { return SnapshotChunkStored{}; }, [](flush_atom) {},
           [](const ReadStatus&) { return ActorStatus{}; }};
 }
 
@@ -134,6 +160,86 @@ TEST_F(store_actor_test, the_full_status_holds_the_dump) {
   const auto status = ask<ActorStatus>(store, full);
   EXPECT_EQ(status.value->facts().at("services"), "1");
   EXPECT_NE(status.value->state().find("service web "), std::string::npos);
+}
+
+// -- reloading -----------------------------------------------------------------------------------------------------------
+
+struct reload_test : store_actor_test {
+  store::core other; ///< as another manager has it
+  store_subscriber subscriber = track(sys.spawn(fake_subscriber, log));
+
+  void SetUp() override {
+    apply({entry(create_service(nth_id(1), service_spec("gone"))), entry(create_service(nth_id(2), service_spec("kept"))),
+           entry(create_secret("s", "sec"))});
+    ask<StoreSnapshot>(store, subscribe_atom_v, subscriber);
+    log->events.clear();
+    std::uint64_t at = 0;
+    static_cast<void>(other.apply(++at, create_service(nth_id(1), service_spec("gone"))));
+    static_cast<void>(other.apply(++at, create_service(nth_id(2), service_spec("kept"))));
+    static_cast<void>(other.apply(++at, create_secret("s", "sec")));
+    static_cast<void>(other.apply(++at, remove_service(nth_id(1))));
+    static_cast<void>(other.apply(++at, update_service(nth_id(2), 2, service_spec("kept", 5))));
+    static_cast<void>(other.apply(++at, create_service(nth_id(3), service_spec("new"))));
+    static_cast<void>(other.apply(++at, put_node(node("n1", "host"))));
+  }
+  answer<EntriesApplied> reload() {
+    ReloadState request;
+    request.set_applied_index(other.applied_index());
+    return ask<EntriesApplied>(store, request);
+  }
+};
+
+TEST_F(reload_test, a_reloaded_store_is_the_other_managers_and_goes_on_from_there) {
+  log->serve(other);
+  ASSERT_GT(log->chunks.size(), 2u);
+  const auto done = reload();
+  ASSERT_TRUE(done.value) << done.error.message;
+  EXPECT_EQ(done.value->applied_index(), 7u);
+  EXPECT_EQ(core->digest(), other.digest());
+  core->check_invariants();
+  index = 7;
+  const auto next = apply({entry(create_service(nth_id(4), service_spec("after")))});
+  ASSERT_TRUE(next.value);
+  EXPECT_EQ(next.value->results(0).code(), 0u);
+  EXPECT_EQ(log->saved.back().applied_index(), 8u);
+}
+
+TEST_F(reload_test, subscribers_hear_the_difference_in_one_batch) {
+  log->serve(other);
+  ASSERT_TRUE(reload().value);
+  ASSERT_EQ(log->events.size(), 1u);
+  const auto& batch = log->events[0];
+  EXPECT_EQ(batch.log_index(), 7u);
+  ASSERT_EQ(batch.services_size(), 3);
+  EXPECT_EQ(batch.services(0).kind(), CHANGE_KIND_REMOVED);
+  EXPECT_EQ(batch.services(0).service().spec().name(), "gone");
+  EXPECT_EQ(batch.services(1).kind(), CHANGE_KIND_UPDATED);
+  EXPECT_EQ(batch.services(1).old().spec().mode().replicated().replicas(), 1u);
+  EXPECT_EQ(batch.services(1).service().spec().mode().replicated().replicas(), 5u);
+  EXPECT_EQ(batch.services(2).kind(), CHANGE_KIND_CREATED);
+  EXPECT_EQ(batch.nodes_size(), 1);
+  EXPECT_EQ(batch.secrets_size(), 0) << "the same in both";
+  EXPECT_EQ(batch.tasks_size(), 0);
+}
+
+TEST_F(reload_test, what_cannot_be_loaded_is_refused_and_the_old_state_stays) {
+  const auto before = core->digest();
+  log->serve(other);
+  log->chunks[1].set_data("nonsense");
+  EXPECT_FALSE(reload().value);
+  EXPECT_EQ(core->digest(), before);
+  log->chunks.clear();
+  EXPECT_EQ(reload().error.code, errc::not_found);
+  EXPECT_EQ(core->digest(), before);
+  EXPECT_TRUE(log->events.empty());
+  log->serve(other);
+  EXPECT_TRUE(reload().value) << "a refused one leaves nothing behind";
+}
+
+TEST_F(reload_test, a_state_that_is_not_newer_is_refused) {
+  ReloadState request;
+  request.set_applied_index(3);
+  EXPECT_EQ(ask<EntriesApplied>(store, request).error.code, errc::invalid_argument);
 }
 
 } // namespace

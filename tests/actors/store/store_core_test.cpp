@@ -433,5 +433,40 @@ TEST(store_recovery_test, rows_that_make_no_sense_are_refused) {
   EXPECT_EQ(core.loaded(1).code, errc::storage_failed) << "without its template";
 }
 
+TEST_F(store_core_test, a_removed_node_is_remembered_until_its_certificate_cannot_be_valid_any_more) {
+  constexpr std::int64_t day = 86'400'000'000'000;
+  Command make;
+  make.set_proposed_at(1);
+  auto& cluster = *make.add_actions()->mutable_put_cluster()->mutable_cluster();
+  cluster.set_id(nth_id(9));
+  cluster.mutable_spec()->mutable_ca_config()->set_node_cert_expiry(90 * day);
+  for (const auto* id : {"n1", "n2"})
+    make.add_actions()->mutable_put_node()->mutable_node()->set_id(id);
+  ASSERT_EQ(code(apply(make)), errc::ok);
+  const auto remove = [](const std::string& id, std::int64_t at) {
+    Command c;
+    c.set_proposed_at(at);
+    c.add_actions()->mutable_remove_node()->set_id(id);
+    return c;
+  };
+  const auto first = apply(remove("n1", 10 * day));
+  ASSERT_EQ(code(first), errc::ok);
+  ASSERT_EQ(first.events.clusters_size(), 1);
+  const auto& known = first.events.clusters(0).cluster();
+  ASSERT_EQ(known.removed_nodes_size(), 1);
+  EXPECT_EQ(known.removed_nodes(0).node_id(), "n1");
+  EXPECT_EQ(known.removed_nodes(0).until(), 107 * day);
+  EXPECT_EQ(known.meta().version().index(), 1u) << "who updates the swarm meanwhile is not out of sequence";
+
+  Command stale; // by a proposer that has not heard of the removal
+  *stale.add_actions()->mutable_put_cluster()->mutable_cluster() = cluster;
+  stale.mutable_actions(0)->mutable_put_cluster()->set_expected_version(1);
+  EXPECT_EQ(apply(stale).events.clusters(0).cluster().removed_nodes_size(), 1);
+
+  const auto second = apply(remove("n2", 200 * day));
+  ASSERT_EQ(second.events.clusters(0).cluster().removed_nodes_size(), 1) << "the first has expired";
+  EXPECT_EQ(second.events.clusters(0).cluster().removed_nodes(0).node_id(), "n2");
+}
+
 } // namespace
 } // namespace swarm
