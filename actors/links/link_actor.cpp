@@ -306,7 +306,7 @@ caf::behavior run_link(link_ptr self, link_setup setup) {
     [self](const NodeOrders& m) { tell(self, "agent", m); },
     [self](const LogChunk& m) { chunk_to_peer(self, m); },
     [self](const LeaderHint& m) { tell(self, "links", m); },
-    [self](const caf::error& why) { link_lost(self, to_failure(why)); },
+    [self](const link_ended& end) { link_lost(self, end.why); },
     [self](tick_atom) { tick(self); },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };

@@ -24,6 +24,11 @@ struct link_options {
   std::chrono::milliseconds tick{500};     ///< how exactly questions expire
 };
 
+/// LINKS to LINK: the connection is gone. Not a bare caf::error: CAF ends an actor that gets one as a message.
+struct link_ended {
+  failure why;
+};
+
 struct link_setup {
   link::connection_ptr connection;
   std::shared_ptr<link::directory> directory;
@@ -79,3 +84,5 @@ void chunk_arrived(link_ptr self, stream_kind kind, LogChunk chunk);
 void cancel_here(link_ptr self, std::uint64_t local, stream_kind kind);
 
 } // namespace swarm::links
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::links::link_ended)

@@ -7,11 +7,24 @@ namespace swarm::links {
 
 namespace {
 
+/// Not a bare caf::error: CAF ends an actor that gets one as a message.
+struct question_failed {
+  failure why;
+};
+
+} // namespace
+} // namespace swarm::links
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::links::question_failed)
+
+namespace swarm::links {
+namespace {
+
 using self_ptr = observed_ptr<outsider_actor, outsider_state>;
 
 /// What one question waits for: the I/O thread answers it through an actor of its own.
 template <class Reply>
-using waiting_actor = caf::typed_actor<caf::replies_to<tick_atom>::with<Reply>, caf::reacts_to<Reply>, caf::reacts_to<caf::error>>;
+using waiting_actor = caf::typed_actor<caf::replies_to<tick_atom>::with<Reply>, caf::reacts_to<Reply>, caf::reacts_to<question_failed>>;
 
 template <class Reply>
 struct waiting_state {
@@ -30,8 +43,8 @@ typename waiting_actor<Reply>::behavior_type wait_for(observed_ptr<waiting_actor
       self->state.promise.deliver(std::move(reply));
       self->quit();
     },
-    [self](caf::error& why) {
-      self->state.promise.deliver(std::move(why));
+    [self](const question_failed& question) {
+      self->state.promise.deliver(to_error(question.why));
       self->quit();
     },
   };
@@ -47,7 +60,7 @@ caf::result<Reply> ask(self_ptr self, io_threads& io, link::one_shot_target targ
     if (error.ok())
       caf::anon_send(waiting, std::move(reply));
     else
-      caf::anon_send(waiting, to_error(error));
+      caf::anon_send(waiting, question_failed{error});
   });
   return answer;
 }

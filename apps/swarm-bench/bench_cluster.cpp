@@ -11,6 +11,7 @@
 
 #include "actors/agent/agent_actor.hpp"
 #include "actors/ca/certificates.hpp"
+#include "actors/control/control_actor.hpp"
 #include "actors/node/init_plan.hpp"
 #include "actors/node/leader_part.hpp"
 #include "actors/node/manager_part.hpp"
@@ -35,6 +36,7 @@ struct leader_state {
   std::string cluster_id, node_id, directory;
   std::unique_ptr<node::manager_part> manager;
   std::unique_ptr<node::leader_part> leader;
+  control_actor control;
   caf::typed_response_promise<dispatcher_actor> ready;
   bool waiting = false;
 };
@@ -61,6 +63,8 @@ void lead(leader_ptr self) {
       auto& s = self->state;
       s.leader = std::make_unique<node::leader_part>(
         self, node::leader_part::context{self->system(), s.manager->raft(), s.manager->store(), s.cluster_id, s.node_id, {}, {}});
+      s.control = self->system().spawn(control::control_door, control::control_options{}, s.manager->raft(), s.manager->store(),
+                                       crypto::seeded_source());
       if (s.waiting)
         s.ready.deliver(s.leader->handles().dispatcher);
     });
@@ -78,6 +82,7 @@ leader_interface::behavior_type bench_leader(leader_ptr self, std::string direct
   opts.node_id = st.node_id;
   opts.advertise_addr = "127.0.0.1:2377";
   opts.raft_id = rng() | 1;
+  opts.founder = true;
   opts.map_bytes = 4ULL << 30;
   st.manager = std::make_unique<node::manager_part>(self->system(), std::move(opts), leadership_listener{leader_interface{self}},
                                                     [self](const caf::actor& a) { self->monitor(a); });
@@ -94,9 +99,10 @@ leader_interface::behavior_type bench_leader(leader_ptr self, std::string direct
       s.ready = self->make_response_promise<dispatcher_actor>();
       return s.ready;
     },
-    [self](const ControlRequest& request) { return self->delegate(self->state.leader->handles().control, request); },
+    [self](const ControlRequest& request) { return self->delegate(self->state.control, request); },
     [self](const ReadObjects& request) { return self->delegate(self->state.manager->store(), request); },
     [self](stop_atom) {
+      caf::anon_send_exit(self->state.control, caf::exit_reason::user_shutdown);
       self->state.leader.reset();
       self->state.manager.reset();
       self->quit();
