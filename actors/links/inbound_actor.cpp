@@ -33,7 +33,11 @@ taken admit(link_ptr self, const incoming& in, Message& out) {
     if (member != st.rules->nodes_by_number.end() && member->second != st.node_id)
       return taken::refused;
   }
-  return may_send({st.role, st.node_id}, in.envelope.to(), out) == verdict::allowed ? taken::yes : taken::refused;
+  if (may_send({st.role, st.node_id}, in.envelope.to(), out) != verdict::allowed)
+    return taken::refused;
+  if constexpr (std::is_same_v<Message, RaftMessage>)
+    st.setup.directory->learn(out.from(), st.node_id);
+  return taken::yes;
 }
 
 template <class Handle, class Message>

@@ -52,8 +52,25 @@ public:
   /// nullopt: number unknown, or no link.
   [[nodiscard]] std::optional<open_link> find_number(std::uint64_t number) const {
     const auto now = current();
-    const auto it = now->nodes_by_number.find(number);
-    return it == now->nodes_by_number.end() ? std::nullopt : find(it->second);
+    if (const auto it = now->nodes_by_number.find(number); it != now->nodes_by_number.end())
+      return find(it->second);
+    std::string node_id;
+    {
+      const std::lock_guard lock{mutex_};
+      const auto it = learned_.find(number);
+      if (it == learned_.end())
+        return std::nullopt;
+      node_id = it->second;
+    }
+    return find(node_id);
+  }
+  /// Where a number was heard from. Used for those that no membership names: a new member must answer its leader before it
+  /// knows the group.
+  void learn(std::uint64_t number, const std::string& node_id) {
+    const std::lock_guard lock{mutex_};
+    if (learned_.size() >= learned_max && !learned_.contains(number))
+      learned_.clear();
+    learned_.insert_or_assign(number, node_id);
   }
 
   [[nodiscard]] std::shared_ptr<const rules> current() const {
@@ -72,11 +89,14 @@ public:
   void clear() {
     const std::lock_guard lock{mutex_};
     links_.clear();
+    learned_.clear();
     rules_ = std::make_shared<rules>();
   }
 
 private:
+  static constexpr std::size_t learned_max = 256;
   mutable std::mutex mutex_;
+  std::map<std::uint64_t, std::string> learned_;
   std::map<std::string, open_link> links_;
   std::shared_ptr<const rules> rules_ = std::make_shared<rules>();
 };

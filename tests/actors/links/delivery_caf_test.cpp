@@ -153,6 +153,7 @@ raft_actor spawn_raft(caf::actor_system& system, std::shared_ptr<record<RaftMess
       [](const Command&) { return CommandResult{}; },
       [](const ReadIndex&) { return ReadIndexReached{}; },
       [got](const RaftMessage& m) { got->add(m); },
+      [](const LinkChanged&) {},
       [](const TransferLeadership&) { return LeadershipTransferred{}; },
       [](const ChangeMembership&) { return MembershipCommitted{}; },
       [](const ReadMembership&) { return MembershipRead{}; },

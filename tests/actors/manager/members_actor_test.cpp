@@ -29,7 +29,7 @@ struct members_test : raft_group {
     if (members)
       self->send_exit(members, caf::exit_reason::user_shutdown);
     runs_on = wait_for_leader();
-    members = track(sys.spawn(manager::members_keeper, manager::members_actor_options{}, managers.at(runs_on).raft,
+    members = track(sys.spawn(swarm::manager::members_keeper, swarm::manager::members_actor_options{}, managers.at(runs_on).raft,
                               managers.at(runs_on).store));
     settle();
   }
