@@ -26,17 +26,18 @@ instant now(link_ptr self) { return instant{std::chrono::duration_cast<duration>
 
 // -- to the peer -----------------------------------------------------------------------------------------------------------
 
-} // namespace
-
-void give_up(link_ptr self, const failure& why) { self->state.setup.connection->close(why); }
-
-namespace {
+void arm(link_ptr self) {
+  if (!std::exchange(self->state.ticking, true))
+    self->delayed_send(self, self->state.setup.opts.tick, tick_atom_v);
+}
 
 link::sent put(link_ptr self, link::priority of, const Envelope& envelope) {
   return self->state.setup.connection->send(of, envelope);
 }
 
 } // namespace
+
+void give_up(link_ptr self, const failure& why) { self->state.setup.connection->close(why); }
 
 void tell(link_ptr self, const std::string& to, const google::protobuf::Message& message) {
   const auto* const row = find_link_type(to, message.GetDescriptor()->name());
@@ -51,10 +52,6 @@ void tell(link_ptr self, const std::string& to, const google::protobuf::Message&
     give_up(self, {errc::resource_exhausted, "the queue of messages to this peer is full"});
 }
 
-namespace {
-
-} // namespace
-
 void reply_error(link_ptr self, std::uint64_t request_id, const failure& why) {
   Envelope answer;
   answer.set_kind(Envelope::KIND_ERROR);
@@ -64,10 +61,6 @@ void reply_error(link_ptr self, std::uint64_t request_id, const failure& why) {
   if (put(self, link::priority::normal, answer) == link::sent::full)
     ++self->state.dropped; // the asker's deadline tells it
 }
-
-namespace {
-
-} // namespace
 
 void reply(link_ptr self, std::uint64_t request_id, const google::protobuf::Message& message) {
   Envelope answer;
@@ -102,6 +95,7 @@ caf::result<std::string> ask_peer(link_ptr self, const link::outgoing_ask& what)
     st.inbox = what.inbox;
   auto promise = self->make_response_promise<std::string>();
   st.asks.emplace(envelope.request_id(), link_state::ask{promise, what.reply_type, now(self) + what.deadline});
+  arm(self);
   return promise;
 }
 
@@ -152,10 +146,6 @@ void chunk_arrived(link_ptr self, stream_kind kind, LogChunk chunk) {
   self->send(sink, std::move(chunk));
 }
 
-namespace {
-
-} // namespace
-
 void cancel_here(link_ptr self, std::uint64_t local, stream_kind kind) {
   auto& st = self->state;
   CancelLogs cancel;
@@ -195,6 +185,7 @@ void chunk_to_peer(link_ptr self, LogChunk chunk) {
     chunk.set_end(true);
     chunk.set_error("the link to the reader is too slow");
     st.broken.emplace_back(to, std::move(chunk));
+    arm(self);
     return;
   }
   if (chunk.end())
@@ -244,7 +235,7 @@ void reader_gone(link_ptr self, const caf::down_msg& down) {
 
 void tick(link_ptr self) {
   auto& st = self->state;
-  self->delayed_send(self, st.setup.opts.tick, tick_atom_v);
+  st.ticking = false;
   const auto at = now(self);
   for (auto it = st.asks.begin(); it != st.asks.end();)
     if (it->second.expires <= at) {
@@ -254,6 +245,8 @@ void tick(link_ptr self) {
       ++it;
     }
   send_broken(self);
+  if (!st.asks.empty() || !st.broken.empty())
+    arm(self);
 }
 
 ActorStatus status_of(link_ptr self, const ReadStatus& request) {
@@ -281,7 +274,6 @@ void begin(link_ptr self, link_setup setup) {
   st.streams = std::make_unique<stream_core>(st.setup.streams_from, st.setup.opts.streams_max);
   self->set_label("link/" + (st.node_id.empty() ? st.setup.connection->addr() : st.node_id));
   self->set_down_handler([self](caf::down_msg& down) { reader_gone(self, down); });
-  self->delayed_send(self, st.setup.opts.tick, tick_atom_v);
   st.setup.connection->receive([to = self->address(), weak = std::weak_ptr{st.setup.connection}](
                                    std::vector<Envelope>&& envelopes, std::size_t bytes) {
     if (const auto actor = caf::actor_cast<caf::actor>(to))
@@ -306,7 +298,7 @@ caf::behavior run_link(link_ptr self, link_setup setup) {
     [self](const NodeOrders& m) { tell(self, "agent", m); },
     [self](const LogChunk& m) { chunk_to_peer(self, m); },
     [self](const LeaderHint& m) { tell(self, "links", m); },
-    [self](const link_ended& end) { link_lost(self, end.why); },
+    [self](const link::link_ended& end) { link_lost(self, end.why); },
     [self](tick_atom) { tick(self); },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };

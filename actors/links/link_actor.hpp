@@ -21,12 +21,7 @@ struct link_options {
   std::size_t serving_strangers_max = 4;   ///< the same of a peer without a certificate
   std::size_t streams_max = 1024;          ///< log streams that one peer may have open here, and we there
   std::chrono::milliseconds serve_deadline{60'000}; ///< for a question that names none, or a longer one
-  std::chrono::milliseconds tick{500};     ///< how exactly questions expire
-};
-
-/// LINKS to LINK: the connection is gone. Not a bare caf::error: CAF ends an actor that gets one as a message.
-struct link_ended {
-  failure why;
+  std::chrono::milliseconds tick{500};     ///< how exactly questions expire; quiet links do not tick
 };
 
 struct link_setup {
@@ -57,13 +52,14 @@ struct link_state {
   std::unique_ptr<stream_core> streams;  ///< opened by the peer, here
   std::map<stream_core::remote, caf::strong_actor_ptr> readers; ///< opened by us, at the peer
   std::vector<std::pair<std::string, LogChunk>> broken; ///< ends that could not be queued yet, and whom they are for
+  bool ticking = false;
   std::uint64_t refused = 0;
   std::uint64_t dropped = 0;
 };
 using link_ptr = observed_session<link_state>*;
 
 /// Understands outgoing_ask (answered with the reply's payload), outgoing_tell, outgoing_stream, what an agent_inbox and a
-/// log_sink take, LeaderHint (all for the peer), ReadStatus, and a caf::error: the connection is lost, and so it ends.
+/// log_sink take, LeaderHint (all for the peer), ReadStatus, and link_ended, with which it ends.
 caf::behavior run_link(link_ptr self, link_setup setup);
 
 /// Everything that a link delivers, as (to, type): for the comparison with role_table.
@@ -84,5 +80,3 @@ void chunk_arrived(link_ptr self, stream_kind kind, LogChunk chunk);
 void cancel_here(link_ptr self, std::uint64_t local, stream_kind kind);
 
 } // namespace swarm::links
-
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::links::link_ended)

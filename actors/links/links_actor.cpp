@@ -1,7 +1,6 @@
 // Effects of peers_core on sockets, and news of sockets to peers_core.
 #include "actors/links/links_actor.hpp"
 
-#include "actors/links/link_actor.hpp"
 #include "runtime/log.hpp"
 #include "runtime/overload.hpp"
 
@@ -100,7 +99,7 @@ void link_down(self_ptr self, const link::connection_ptr& connection, const fail
   const auto id = connection->id();
   if (const auto it = st.open.find(id); it != st.open.end()) {
     st.directory->drop(connection->peer().node_id, id);
-    caf::anon_send(it->second.actor, link_ended{why});
+    caf::anon_send(it->second.actor, link::link_ended{why});
     st.open.erase(it);
   } else if (connection->dialled()) {
     log::debug(self->label(), "dial_failed", {{"addr", connection->addr()}, {"error", why}});

@@ -16,7 +16,9 @@
 namespace swarm::link {
 
 struct limits {
-  std::size_t frame_bytes = (4 << 20) + (64 << 10);      ///< of one frame from a peer with a certificate, and of one to it
+  std::size_t frame_bytes = (4 << 20) + (64 << 10);      ///< of one frame from a peer with a certificate
+  std::size_t message_bytes = 64 << 20;                  ///< of a payload, in however many frames: from a manager, and to anybody
+  std::size_t message_bytes_of_workers = 8 << 20;        ///< the same from a worker
   std::size_t stranger_frame_bytes = 64 << 10;           ///< before LinkHello, and from peers without a certificate
   std::array<queue_bound, priorities> send_queues{{{4 << 20, 16384}, {32 << 20, 65536}, {8 << 20, 4096}}};
   std::size_t unread_bytes = 4 << 20;                    ///< received but not consumed(): more is left with the kernel
@@ -50,7 +52,7 @@ public:
   [[nodiscard]] virtual const identity& peer() const = 0;
   [[nodiscard]] virtual const LinkHello& hello() const = 0;
 
-  /// full: this priority's queue is, or the frame is larger than a frame may be; nothing was taken.
+  /// full: this priority's queue is, or the message is larger than one may be; nothing was taken.
   virtual sent send(priority of, const Envelope& envelope) = 0;
   /// Nothing is read from a link before this is called; once. `to` runs on an I/O thread, never twice at a time.
   virtual void receive(receiver to) = 0;

@@ -125,6 +125,10 @@ struct outgoing_stream {
   std::uint64_t number = 0;
   caf::strong_actor_ptr sink;
 };
+/// The connection is gone. Not a bare caf::error: CAF ends an actor that gets one as a message.
+struct link_ended {
+  failure why;
+};
 
 // -- from the actor of a link ----------------------------------------------------------------------------------------------
 
@@ -139,3 +143,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::link::outgoing_ask)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::link::outgoing_tell)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::link::outgoing_stream)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::link::peer_hint)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(swarm::link::link_ended)

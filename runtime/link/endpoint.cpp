@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <condition_variable>
+#include <future>
 #include <map>
 
 #include <netinet/in.h>
@@ -108,11 +109,16 @@ public:
   void start() {
     asio::post(strand_, [self = shared_from_this()] { self->wait(); });
   }
-  void stop() {
-    asio::post(strand_, [self = shared_from_this()] {
+  /// The address is free again when it returns, unless it is called on an I/O thread or nobody runs them any more.
+  void stop(bool wait) {
+    const auto done = std::make_shared<std::promise<void>>();
+    asio::post(strand_, [self = shared_from_this(), done] {
       self->socket_.close();
       self->timer_.cancel();
+      done->set_value();
     });
+    if (wait)
+      done->get_future().wait_for(stop_grace);
   }
 
 private:
@@ -201,7 +207,7 @@ void endpoint::stop_listening() {
     door.swap(shared_->door);
   }
   if (door)
-    door->stop();
+    door->stop(!io_.on_io_thread());
 }
 
 connection_ptr endpoint::dial(const dial_options& to) {

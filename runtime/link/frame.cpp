@@ -29,6 +29,51 @@ std::string encode_frame(const Envelope& envelope) {
   return out;
 }
 
+std::vector<std::string> encode_frames(const Envelope& envelope, std::size_t lane) {
+  const std::string_view payload = envelope.payload();
+  if (payload.size() <= part_bytes)
+    return {encode_frame(envelope)};
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at < payload.size(); at += part_bytes) {
+    Envelope part;
+    if (at == 0) {
+      part.set_kind(envelope.kind());
+      part.set_request_id(envelope.request_id());
+      part.set_to(envelope.to());
+      part.set_type(envelope.type());
+      part.set_deadline(envelope.deadline());
+      part.set_trace_id(envelope.trace_id());
+    }
+    part.set_payload(std::string{payload.substr(at, part_bytes)});
+    part.set_part(static_cast<std::uint32_t>(lane + 1));
+    part.set_more(at + part_bytes < payload.size());
+    out.push_back(encode_frame(part));
+  }
+  return out;
+}
+
+assembler::outcome assembler::take(Envelope& envelope) {
+  if (envelope.part() == 0)
+    return envelope.more() ? outcome::malformed : outcome::whole;
+  if (max_ == 0 || envelope.part() > lanes)
+    return outcome::malformed;
+  auto& open = open_[envelope.part() - 1];
+  const bool more = envelope.more();
+  if ((open ? open->payload().size() : 0) + envelope.payload().size() > max_)
+    return outcome::too_large;
+  if (open)
+    open->mutable_payload()->append(envelope.payload());
+  else
+    open.emplace(std::move(envelope));
+  if (more)
+    return outcome::partial;
+  envelope = std::move(*open);
+  open.reset();
+  envelope.set_part(0);
+  envelope.set_more(false);
+  return outcome::whole;
+}
+
 std::string keepalive_frame() { return std::string(frame_header_bytes, '\0'); }
 
 frame_reader::outcome frame_reader::next(Envelope& out) {

@@ -3,13 +3,17 @@
 
 namespace swarm::link {
 
-bool send_queue::push(priority of, std::string frame) {
+bool send_queue::push(priority of, std::vector<std::string> frames) {
   auto& to = lanes_[static_cast<std::size_t>(of)];
   const auto& bound = bounds_[static_cast<std::size_t>(of)];
-  if (!to.frames.empty() && (to.bytes + frame.size() > bound.bytes || to.frames.size() >= bound.frames))
+  std::size_t bytes = 0;
+  for (const auto& frame : frames)
+    bytes += frame.size();
+  if (!to.frames.empty() && (to.bytes + bytes > bound.bytes || to.frames.size() + frames.size() > bound.frames))
     return false;
-  to.bytes += frame.size();
-  to.frames.push_back(std::move(frame));
+  to.bytes += bytes;
+  for (auto& frame : frames)
+    to.frames.push_back(std::move(frame));
   return true;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <vector>
 
 namespace swarm::link {
 
@@ -23,8 +24,8 @@ class send_queue {
 public:
   explicit send_queue(std::array<queue_bound, priorities> bounds) : bounds_{bounds} {}
 
-  /// False when the class is full. A frame larger than the bound goes into an empty class.
-  [[nodiscard]] bool push(priority of, std::string frame);
+  /// All of them or none: false when the class is full. What is larger than the bound goes into an empty class.
+  [[nodiscard]] bool push(priority of, std::vector<std::string> frames);
   /// Urgent first; then `normal_per_bulk` normal ones to each of bulk, so that neither starves. False when empty.
   [[nodiscard]] bool pop(std::string& out);
 

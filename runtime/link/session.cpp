@@ -132,7 +132,7 @@ void session::handshake() {
 void session::say_hello() {
   stage_ = stage::hello;
   peer_ = peer_identity(ssl_);
-  heard_ = said_ = progress_ = clock::now();
+  heard_ = said_ = clock::now();
   LinkHello hello;
   hello.set_major(protocol_major);
   hello.set_minor(protocol_minor);
@@ -162,6 +162,7 @@ void session::hear_hello(const Envelope& first) {
   paused_ = true; // until receive()
   if (peer_.role != PEER_ROLE_ANYONE) {
     reader_.set_max(setup_.lim.frame_bytes);
+    parts_.set_max(peer_.role == PEER_ROLE_MANAGER ? setup_.lim.message_bytes : setup_.lim.message_bytes_of_workers);
     setup_.known();
   }
   last_tick_ = clock::now();
@@ -232,8 +233,16 @@ void session::take(std::string_view bytes) {
       hear_hello(envelope);
       continue;
     }
-    batch_bytes_ += frame_header_bytes + envelope.ByteSizeLong();
-    batch_.push_back(std::move(envelope));
+    const auto part = parts_.take(envelope);
+    if (part == assembler::outcome::whole) {
+      batch_bytes_ += frame_header_bytes + envelope.ByteSizeLong();
+      batch_.push_back(std::move(envelope));
+    } else if (part != assembler::outcome::partial) {
+      deliver();
+      setup_.count->malformed.fetch_add(1);
+      return fail({errc::invalid_argument, part == assembler::outcome::too_large ? "the peer's message is larger than allowed"
+                                                                                 : "the peer's parts do not fit together"});
+    }
     envelope.Clear();
   }
 }
@@ -273,11 +282,13 @@ void session::consumed(std::size_t bytes) {
 // -- writing -------------------------------------------------------------------------------------------------------------
 
 sent session::send(priority of, const Envelope& envelope) {
-  auto frame = encode_frame(envelope);
+  if (envelope.payload().size() > setup_.lim.message_bytes)
+    return sent::full;
+  auto frames = encode_frames(envelope, static_cast<std::size_t>(of));
   const std::lock_guard lock{mutex_};
   if (closed_)
     return sent::closed;
-  if (frame.size() > setup_.lim.frame_bytes + frame_header_bytes || !queue_.push(of, std::move(frame)))
+  if (!queue_.push(of, std::move(frames)))
     return sent::full;
   request_flush();
   return sent::queued;
@@ -315,7 +326,8 @@ void session::flush() {
   while (out_at_ < out_.size() || refill()) {
     const auto result = socket_->write(out_.data() + out_at_, out_.size() - out_at_);
     if (result.status == http::io_status::ok) {
-      said_ = progress_ = clock::now();
+      said_ = clock::now();
+      blocked_ = false;
       out_at_ += result.bytes;
       setup_.count->bytes_out.fetch_add(result.bytes, std::memory_order_relaxed);
       continue;
@@ -323,7 +335,8 @@ void session::flush() {
     if (result.status == http::io_status::error || result.status == http::io_status::eof)
       return fail({errc::unavailable, tls_failure_text(setup_.check, result.error)});
     writing_ = true;
-    progress_ = std::max(progress_, said_);
+    if (!std::exchange(blocked_, true))
+      progress_ = clock::now();
     const auto again = [self = shared_from_this()] {
       self->writing_ = false;
       self->flush();
@@ -358,13 +371,13 @@ void session::tick() {
     setup_.count->silent.fetch_add(1);
     return fail({errc::unavailable, "the peer has been silent for " + seconds_text(silence)});
   }
-  if (writing_ && now - progress_ > setup_.lim.stall) {
+  if (blocked_ && now - progress_ > setup_.lim.stall) {
     setup_.count->stalled.fetch_add(1);
     return fail({errc::unavailable, "the peer has taken nothing for " + seconds_text(setup_.lim.stall)});
   }
   if (now - said_ >= peer_silence_ / 3) {
     const std::lock_guard lock{mutex_};
-    if (queue_.empty() && queue_.push(priority::urgent, keepalive_frame()))
+    if (queue_.empty() && queue_.push(priority::urgent, {keepalive_frame()}))
       request_flush();
   }
   arm(period_);

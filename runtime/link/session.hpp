@@ -87,6 +87,7 @@ private:
   identity peer_;
   LinkHello hello_;
   frame_reader reader_;
+  assembler parts_;
   receiver receiver_;
   std::vector<Envelope> batch_;
   std::size_t batch_bytes_ = 0;
@@ -97,6 +98,7 @@ private:
   std::string out_;      // being written
   std::size_t out_at_ = 0;
   bool writing_ = false; // a wait for the socket is pending
+  bool blocked_ = false; // nothing was taken since progress_
 
   clock::time_point started_ = clock::now();
   clock::time_point heard_{}, said_{}, progress_{}, last_tick_{};

@@ -144,16 +144,19 @@ TEST_F(links_life, clauses_that_are_local_by_nature_do_not_cross_hosts) {
   EXPECT_TRUE(ask<ActorStatus>(raft, ReadStatus{}).value) << "of the stand-in itself";
 }
 
-TEST_F(links_life, an_answer_that_does_not_fit_into_a_frame_is_an_error) {
-  auto a = manager("a"), b = manager("b");
+TEST_F(links_life, large_answers_arrive_and_too_large_ones_are_an_error) {
+  auto opts = host::quick();
+  opts.limits.message_bytes = 7 << 20;
+  auto a = manager("a", opts), b = manager("b", opts);
   join(*b, "b", *a, "a");
   local_destinations here;
   here.control = fake_control("a");
   a->say(here);
   const auto control = b->proxy<control_actor>("a", "control");
   ReadObjects request;
-  request.set_key("xx");
+  request.set_key("xxxxxx");
   ASSERT_TRUE(eventually([&] { return ask<ObjectsRead>(control, request).value.has_value(); }));
+  EXPECT_EQ(ask<ObjectsRead>(control, request).value->configs_size(), 6);
   request.set_key("xxxxxxxx");
   EXPECT_EQ(ask<ObjectsRead>(control, request).error.code, errc::resource_exhausted);
   EXPECT_TRUE(b->linked("a"));

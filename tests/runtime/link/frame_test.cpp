@@ -66,6 +66,51 @@ TEST(link_frame, bytes_that_are_no_envelope_are_malformed) {
   EXPECT_EQ(reader.next(e), frame_reader::outcome::malformed);
 }
 
+TEST(link_frame, large_payloads_travel_in_parts_that_mix_across_classes_only) {
+  auto big = sample(7, 3 * part_bytes + 5), other = sample(8, part_bytes + 1);
+  big.set_deadline(99);
+  const auto a = encode_frames(big, 1), b = encode_frames(other, 2);
+  ASSERT_EQ(a.size(), 4U);
+  ASSERT_EQ(b.size(), 2U);
+  EXPECT_EQ(encode_frames(sample(9, part_bytes), 0).size(), 1U);
+  frame_reader reader{part_bytes + 1000};
+  assembler parts;
+  parts.set_max(4 * part_bytes);
+  std::vector<Envelope> whole;
+  for (const auto* frame : {&a[0], &b[0], &a[1], &a[2], &b[1], &a[3]}) {
+    reader.feed(*frame);
+    Envelope e;
+    ASSERT_EQ(reader.next(e), frame_reader::outcome::envelope);
+    if (parts.take(e) == assembler::outcome::whole)
+      whole.push_back(e);
+  }
+  ASSERT_EQ(whole.size(), 2U);
+  EXPECT_EQ(whole[0].SerializeAsString(), other.SerializeAsString());
+  EXPECT_EQ(whole[1].SerializeAsString(), big.SerializeAsString());
+}
+
+TEST(link_frame, parts_beyond_the_bound_or_out_of_place_are_refused) {
+  assembler parts;
+  auto part = [](std::uint32_t lane, std::size_t bytes, bool more) {
+    Envelope e;
+    e.set_part(lane);
+    e.set_more(more);
+    e.set_payload(std::string(bytes, 'x'));
+    return e;
+  };
+  auto first = part(1, 10, true);
+  EXPECT_EQ(parts.take(first), assembler::outcome::malformed) << "nobody may send parts yet";
+  parts.set_max(25);
+  for (const auto expected : {assembler::outcome::partial, assembler::outcome::partial, assembler::outcome::too_large}) {
+    auto e = part(1, 10, true);
+    EXPECT_EQ(parts.take(e), expected);
+  }
+  auto strange = part(4, 1, false), loose = part(0, 1, true), huge = part(2, 26, false);
+  EXPECT_EQ(parts.take(strange), assembler::outcome::malformed);
+  EXPECT_EQ(parts.take(loose), assembler::outcome::malformed);
+  EXPECT_EQ(parts.take(huge), assembler::outcome::too_large);
+}
+
 TEST(link_identity, only_the_two_roles_of_a_named_node_of_a_cluster_count) {
   EXPECT_EQ(identity_of("c", "swarm-manager", "n")->role, PEER_ROLE_MANAGER);
   EXPECT_EQ(identity_of("c", "swarm-worker", "n")->role, PEER_ROLE_WORKER);
@@ -90,10 +135,10 @@ TEST(link_identity, a_peer_must_be_what_is_expected) {
 TEST(link_send_queue, urgent_frames_overtake_and_bulk_does_not_starve) {
   send_queue queue{{{{100, 10}, {100, 10}, {100, 10}}}};
   for (int i = 0; i < 6; ++i)
-    EXPECT_TRUE(queue.push(priority::normal, "n"));
-  EXPECT_TRUE(queue.push(priority::bulk, "b"));
-  EXPECT_TRUE(queue.push(priority::bulk, "b"));
-  EXPECT_TRUE(queue.push(priority::urgent, "u"));
+    EXPECT_TRUE(queue.push(priority::normal, {"n"}));
+  EXPECT_TRUE(queue.push(priority::bulk, {"b"}));
+  EXPECT_TRUE(queue.push(priority::bulk, {"b"}));
+  EXPECT_TRUE(queue.push(priority::urgent, {"u"}));
   std::string order, frame;
   while (queue.pop(frame))
     order += frame;
@@ -104,16 +149,16 @@ TEST(link_send_queue, urgent_frames_overtake_and_bulk_does_not_starve) {
 
 TEST(link_send_queue, each_class_is_bounded_by_bytes_and_by_count_alone) {
   send_queue queue{{{{10, 2}, {10, 100}, {10, 100}}}};
-  EXPECT_TRUE(queue.push(priority::urgent, "1"));
-  EXPECT_TRUE(queue.push(priority::urgent, "2"));
-  EXPECT_FALSE(queue.push(priority::urgent, "3")) << "count";
-  EXPECT_TRUE(queue.push(priority::normal, std::string(50, 'x'))) << "one that is larger than the bound is let through alone";
-  EXPECT_FALSE(queue.push(priority::normal, "1")) << "bytes";
-  EXPECT_TRUE(queue.push(priority::bulk, "1"));
+  EXPECT_TRUE(queue.push(priority::urgent, {"1"}));
+  EXPECT_TRUE(queue.push(priority::urgent, {"2"}));
+  EXPECT_FALSE(queue.push(priority::urgent, {"3"})) << "count";
+  EXPECT_TRUE(queue.push(priority::normal, {std::string(50, 'x')})) << "one that is larger than the bound is let through alone";
+  EXPECT_FALSE(queue.push(priority::normal, {"1"})) << "bytes";
+  EXPECT_TRUE(queue.push(priority::bulk, {"1"}));
   std::string frame;
   while (queue.pop(frame)) {
   }
-  EXPECT_TRUE(queue.push(priority::normal, "1"));
+  EXPECT_TRUE(queue.push(priority::normal, {"1"}));
 }
 
 } // namespace

@@ -31,16 +31,18 @@ TEST_F(link_traffic, ten_thousand_frames_arrive_in_order_and_in_few_batches) {
   EXPECT_EQ(a.raw().stats().frames_in, 10'001U) << "with the hello";
 }
 
-TEST_F(link_traffic, the_largest_frame_passes_both_ways_and_a_larger_one_is_not_taken) {
-  end_point a{io, link_pki::store(pki.manager("a"))}, b{io, link_pki::store(pki.manager("b"))};
+TEST_F(link_traffic, large_messages_pass_both_ways_and_too_large_ones_are_not_taken) {
+  limits lim;
+  lim.message_bytes = 12 << 20;
+  end_point a{io, link_pki::store(pki.manager("a")), lim}, b{io, link_pki::store(pki.manager("b")), lim};
   ASSERT_TRUE(b.dial(a.listen()));
   ASSERT_TRUE(a.wait_up() && b.wait_up());
-  const std::string four_mib(4 << 20, 'x');
-  EXPECT_EQ(b.ups[0]->send(priority::bulk, tell("raft", "RaftMessage", four_mib)), sent::queued);
-  EXPECT_EQ(a.ups[0]->send(priority::bulk, tell("raft", "RaftMessage", four_mib)), sent::queued);
-  EXPECT_EQ(b.ups[0]->send(priority::bulk, tell("raft", "RaftMessage", four_mib + four_mib)), sent::full);
+  const std::string ten_mib(10 << 20, 'x');
+  EXPECT_EQ(b.ups[0]->send(priority::bulk, tell("raft", "RaftMessage", ten_mib)), sent::queued);
+  EXPECT_EQ(a.ups[0]->send(priority::bulk, tell("raft", "RaftMessage", ten_mib)), sent::queued);
+  EXPECT_EQ(b.ups[0]->send(priority::bulk, tell("raft", "RaftMessage", ten_mib + ten_mib)), sent::full);
   ASSERT_TRUE(a.wait_received(1) && b.wait_received(1));
-  EXPECT_EQ(a.received[0].payload(), four_mib);
+  EXPECT_EQ(a.received[0].payload(), ten_mib);
 }
 
 TEST_F(link_traffic, urgent_frames_overtake_bulk_that_waits) {
@@ -187,6 +189,27 @@ TEST_F(link_traffic, malformed_and_oversized_frames_end_the_link_after_what_came
     EXPECT_EQ(a.downs.back().code, errc::invalid_argument);
   }
   EXPECT_EQ(a.raw().stats().malformed, 3U);
+}
+
+TEST_F(link_traffic, workers_may_send_less_than_managers_and_strangers_no_parts_at_all) {
+  limits lim;
+  lim.message_bytes_of_workers = 3 << 20;
+  end_point a{io, link_pki::store(pki.manager("a")), lim}, w{io, link_pki::store(pki.worker("w"))};
+  const auto addr = a.listen();
+  ASSERT_TRUE(w.dial(addr));
+  ASSERT_TRUE(a.wait_up() && w.wait_up());
+  EXPECT_EQ(w.ups[0]->send(priority::normal, tell("x", "Y", std::string(2 << 20, 'x'))), sent::queued);
+  ASSERT_TRUE(a.wait_received(1));
+  EXPECT_EQ(w.ups[0]->send(priority::normal, tell("x", "Y", std::string(4 << 20, 'x'))), sent::queued);
+  ASSERT_TRUE(a.wait_down(1));
+  EXPECT_EQ(a.downs[0].code, errc::invalid_argument);
+  raw_client stranger{addr};
+  stranger.send_hello();
+  auto part = tell("ca", "IssueNodeCertificate", "x");
+  part.set_part(1);
+  part.set_more(true);
+  stranger.send(encode_frame(part));
+  EXPECT_TRUE(stranger.closed_by_peer());
 }
 
 TEST_F(link_traffic, a_truncated_frame_is_just_the_end) {
