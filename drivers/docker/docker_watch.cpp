@@ -195,8 +195,8 @@ void core::recovery_step(operation_id id) {
     return;
   auto found = std::move(r.found);
   recoveries_.erase(id);
-  networks_.sweep(cluster_id_, next_call_, out_);
   out_.push_back(deliver{id, std::move(found)});
+  networks_.sweep(cluster_id_, next_call_, out_);
 }
 
 void core::relist() {

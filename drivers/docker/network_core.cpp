@@ -22,6 +22,10 @@ bool is_clash(std::string_view text) {
   return text.find("overlaps") != std::string_view::npos || text.find("same bridge name") != std::string_view::npos;
 }
 
+std::string engine_name(const Network& network, bool other_name) {
+  return other_name ? network.spec().name() + "." + network.id() : network.spec().name();
+}
+
 std::string first_subnet(const Network& network) { return network.ipam().empty() ? std::string{} : network.ipam(0).subnet(); }
 
 const json_value& at(const json_value& from, std::string_view key) {
@@ -98,8 +102,11 @@ void network_core::tidy(instant now, call_id& next_call, effects& out) {
 
 /// Starts whatever somebody waits for and nothing is under way for.
 void network_core::go_on(call_id& next_call, effects& out) {
-  if (!listed_)
-    return list(next_call, out);
+  if (!listed_) {
+    if (!waiting_.empty())
+      list(next_call, out);
+    return;
+  }
   for (auto& [id, e] : networks_)
     if (e.at == phase::absent && !e.wanted_by.empty())
       create(id, e, next_call, out);
@@ -140,6 +147,7 @@ void network_core::listed(const answer& from, call_id& next_call, effects& out) 
     if (e.at == phase::removing || (!e.engine_id.empty() && e.engine_id != row.engine_id))
       continue;
     e.engine_id = row.engine_id;
+    e.name = row.name;
     e.subnet = row.subnet;
     if (e.at == phase::absent)
       e.at = phase::ready;
@@ -161,12 +169,17 @@ void network_core::created(const std::string& id, entry& e, const answer& from, 
   e.at = phase::absent;
   if (is_ok(from)) {
     e.engine_id = read_created_id(from.body);
+    e.name = engine_name(e.definition, e.other_name);
     e.subnet = first_subnet(e.definition);
     e.at = e.engine_id.empty() ? phase::absent : phase::ready;
     if (e.at == phase::absent)
       fail(e, {errc::deadline_exceeded, "the engine's answer to the creation of a network has no id"});
     else if (e.users.empty())
       remove(id, e, next_call, out); // whoever wanted it has gone meanwhile
+    return go_on(next_call, out);
+  }
+  if (is(from, 409) && name_is_ours(id, e)) { // an earlier network of that name is on its way out
+    fail(e, {errc::unavailable, to_failure(from, "network " + e.definition.spec().name()).message});
     return go_on(next_call, out);
   }
   if (is(from, 409) && !e.other_name) {
@@ -193,6 +206,12 @@ bool network_core::clashes_with_ours(const std::string& id, const entry& e) cons
     const auto subnet = parse_ipv4_subnet(other.subnet);
     return other_id != id && !other.engine_id.empty()
            && ((mine && subnet && mine->overlaps(*subnet)) || other.definition.vni() == e.definition.vni());
+  });
+}
+
+bool network_core::name_is_ours(const std::string& id, const entry& e) const {
+  return std::any_of(networks_.begin(), networks_.end(), [&](const auto& item) {
+    return item.first != id && !item.second.engine_id.empty() && item.second.name == e.definition.spec().name();
   });
 }
 
@@ -300,7 +319,7 @@ std::string network_body(const Network& network, const std::string& cluster_id, 
   std::string body;
   json_writer out{body};
   out.begin_object();
-  out.member("Name", other_name ? spec.name() + "." + network.id() : spec.name());
+  out.member("Name", engine_name(network, other_name));
   out.member("CheckDuplicate", true);
   out.member("Driver", "bridge");
   out.member("Internal", spec.internal());
@@ -340,7 +359,8 @@ failure read_networks(std::string_view body, std::vector<listed_network>& out) {
   for (const auto& row : doc.items()) {
     const auto& labels = at(row, "Labels");
     const auto& config = at(at(row, "IPAM"), "Config").items();
-    listed_network item{std::string{at(row, "Id").as_string()}, std::string{at(labels, network_label).as_string()},
+    listed_network item{std::string{at(row, "Id").as_string()}, std::string{at(row, "Name").as_string()},
+                        std::string{at(labels, network_label).as_string()},
                         std::string{at(labels, cluster_label).as_string()},
                         config.empty() ? std::string{} : std::string{at(config[0], "Subnet").as_string()}};
     if (!item.engine_id.empty() && !item.network_id.empty())

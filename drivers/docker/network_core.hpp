@@ -69,7 +69,8 @@ private:
     phase at = phase::absent;
     Network definition;              // empty: only known from the engine's list
     std::string engine_id;
-    std::string subnet;              // as the engine has it
+    std::string name;                // as the engine has it
+    std::string subnet;              // likewise
     bool other_name = false;         // its own is taken by somebody else's
     std::set<std::string> users;     // tasks
     std::set<std::string> wanted_by; // those that wait
@@ -88,6 +89,7 @@ private:
   void settle_ready();
   void settle_left(entry& e);
   [[nodiscard]] bool clashes_with_ours(const std::string& id, const entry& e) const;
+  [[nodiscard]] bool name_is_ours(const std::string& id, const entry& e) const;
 
   network_options opts_;
   std::string cluster_id_;
@@ -106,6 +108,7 @@ private:
 /// A row of GET /networks that carries a network of swarm scope.
 struct listed_network {
   std::string engine_id;
+  std::string name;
   std::string network_id;
   std::string cluster_id;
   std::string subnet;

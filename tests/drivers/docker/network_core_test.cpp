@@ -166,6 +166,19 @@ TEST_F(network_core_test, a_name_that_is_somebody_elses_makes_way_for_one_with_t
   EXPECT_EQ(reply("POST", 409, taken), "a fails: invalid_argument: network back: network with name back already exists; ");
 }
 
+TEST_F(network_core_test, a_name_that_an_earlier_network_of_ours_still_has_is_waited_for) {
+  make("old", "back");
+  (void)release("old");
+  auto again = task("new", {"back"});
+  again.mutable_network_definitions(0)->set_id("id-second");
+  EXPECT_EQ(want(again), "wait POST /networks/create; ");
+  EXPECT_EQ(reply("POST", 409, R"({"message":"network with name back already exists"})"),
+            "new fails: unavailable: network back: network with name back already exists; ");
+  EXPECT_EQ(reply("DELETE", 204), "old goes on; ");
+  EXPECT_EQ(want(again), "wait POST /networks/create; ");
+  EXPECT_NE(calls[0].body.find(R"("Name":"back",)"), std::string::npos);
+}
+
 TEST_F(network_core_test, an_address_range_that_is_taken_is_waited_for_only_when_it_is_ours) {
   const auto overlap = R"({"message":"Pool overlaps with other one on this address space"})";
   EXPECT_EQ(want(task("a", {"back"})), "wait GET /networks; ");
@@ -173,7 +186,8 @@ TEST_F(network_core_test, an_address_range_that_is_taken_is_waited_for_only_when
   EXPECT_EQ(reply("POST", 403, overlap),
             "a fails: invalid_argument: network back: Pool overlaps with other one on this address space; ");
   (void)release("a");
-  make("old", "old"); // has the same subnet
+  EXPECT_EQ(want(task("old", {"old"})), "wait POST /networks/create; "); // has the same subnet
+  EXPECT_EQ(reply("POST", 201, R"({"Id":"e-old"})"), "old goes on; ");
   EXPECT_EQ(want(task("b", {"back"})), "wait POST /networks/create; ");
   EXPECT_EQ(reply("POST", 403, overlap), "b fails: unavailable: network back: Pool overlaps with other one on this address space; ");
 }
