@@ -217,6 +217,22 @@ void connect_managers(self_ptr self, const std::vector<ManagerAddress>& managers
   }
 }
 
+void dial_again(self_ptr self) {
+  auto& st = self->state;
+  if (!st.links)
+    return;
+  std::vector<ManagerAddress> managers;
+  for (const auto& [key, manager] : std::exchange(st.connected, {})) {
+    ForgetPeer forget;
+    forget.set_node_id(manager.node_id());
+    if (manager.node_id().empty())
+      forget.set_addr(manager.addr());
+    self->send(st.links->links, forget);
+    managers.push_back(manager);
+  }
+  connect_managers(self, managers);
+}
+
 void publish(self_ptr self) {
   auto& st = self->state;
   const auto dispatcher = st.leader ? st.leader->handles().dispatcher : st.remote.dispatcher;

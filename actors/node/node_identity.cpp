@@ -87,6 +87,8 @@ void take_renewed(self_ptr self, fresh_certificate fresh) {
     return;
   const auto role = st.identity->own().role;
   log::info(self->label(), "certificate_renewed", {{"role", ca::role_name(role)}});
+  if (role != before)
+    dial_again(self);
   if (role == NODE_ROLE_WORKER && st.manager && st.membership.at() == membership::manager)
     demote(self);
   else if (role != before || st.membership.at() == membership::demoted)

@@ -22,6 +22,8 @@ void start_links(self_ptr self);
 void stop_links(self_ptr self);
 /// The managers to keep links to; an empty list changes nothing.
 void connect_managers(self_ptr self, const std::vector<ManagerAddress>& managers);
+/// A link is what its certificate was when it was made: with another role this node needs new ones.
+void dial_again(self_ptr self);
 /// What others may address here, and whom the agent talks to, after any of these has changed.
 void publish(self_ptr self);
 void take_leadership(self_ptr self, const LeadershipChanged& change);

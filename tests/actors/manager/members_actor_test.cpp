@@ -34,7 +34,8 @@ struct members_test : raft_group {
     settle();
   }
   const Node stored(const std::string& id) {
-    for (const auto& node : managers.at(leader()).state->snapshot().nodes())
+    const auto snapshot = managers.at(leader()).state->snapshot();
+    for (const auto& node : snapshot.nodes())
       if (node.id() == id)
         return node;
     return {};
