@@ -1,6 +1,8 @@
 // Swarm's choices on top of runtime/crypto's X.509.
 #include "actors/ca/certificates.hpp"
 
+#include <algorithm>
+
 #include "actors/ca/join_token.hpp"
 #include "runtime/check.hpp"
 #include "runtime/crypto/bytes.hpp"
@@ -106,7 +108,8 @@ std::optional<node_subject> verify_node_certificate(std::string_view certificate
                                                     wall_ns now) {
   const auto chain = crypto::certificate::parse_pem(certificate_pem);
   const auto roots = crypto::certificate::parse_pem(roots_pem);
-  if (!chain || !roots || chain->front().is_ca() || !crypto::verify_chain(*chain, *roots, now))
+  if (!chain || !roots || chain->front().is_ca() || !crypto::verify_chain(*chain, *roots, now)
+      || !std::all_of(chain->begin() + 1, chain->end(), [](const auto& c) { return c.is_ca(); }))
     return std::nullopt;
   auto subject = chain->front().subject();
   if (!subject || subject->organization.empty() || subject->common_name.empty())
