@@ -87,7 +87,7 @@ failure local_state::remove_raft() const {
 
 bool local_state::has_raft() const {
   std::error_code ec;
-  return std::filesystem::exists(data_key(), ec);
+  return std::filesystem::exists(data_key(), ec) || std::filesystem::exists(raft() / "storage.mdb", ec);
 }
 
 failure local_state::remove() const {

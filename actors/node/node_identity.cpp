@@ -111,7 +111,7 @@ void enter_role(self_ptr self) {
   start_links(self);
   if (!manager) {
     st.membership.become(membership::worker);
-  } else if (st.keys->has_data_key() && st.membership.at() != membership::demoted && st.membership.at() != membership::worker) {
+  } else if ((st.keys->has_data_key() || st.disk->has_raft()) && st.membership.at() != membership::demoted && st.membership.at() != membership::worker) {
     try {
       start_manager(self, 0);
     } catch (const storage::open_error& e) {

@@ -212,10 +212,7 @@ void core::campaign(bool pre_vote, bool leadership_transfer) {
   leader_id_ = 0;
   drop_forwarded_reads();
   votes_.clear();
-  // Who asks knows of no leader: after a split vote, or a pre-vote that came too early, it asks again sooner. Answers take
-  // a round trip and a write; the chance in the wait separates those who have collided.
-  election_elapsed_ = 0;
-  election_timeout_ = opts_.election_ticks / 2 + 1 + static_cast<unsigned>(rng_.below(opts_.election_ticks / 2 + 1));
+  reset_election_timer();
   if (pre_vote) {
     office_ = office::pre_candidate;
     own_vote_unsaved_ = false;
