@@ -85,9 +85,9 @@ failure local_state::remove_raft() const {
   return ec ? failure{errc::internal, "cannot remove " + raft().string() + ": " + ec.message()} : failure{};
 }
 
-bool local_state::has_raft() const {
+bool local_state::has_database() const {
   std::error_code ec;
-  return std::filesystem::exists(data_key(), ec);
+  return std::filesystem::exists(raft() / storage::file::database, ec);
 }
 
 failure local_state::remove() const {
