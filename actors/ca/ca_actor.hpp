@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "actors/ca/ca_core.hpp"
+#include "actors/ca/ca_desk.hpp"
 #include "messages/interfaces.hpp"
 #include "runtime/observed.hpp"
 

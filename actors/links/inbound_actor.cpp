@@ -231,6 +231,8 @@ std::vector<std::pair<std::string, std::string>> delivered_types() {
 
 namespace {
 
+constexpr std::size_t held_max = 4096;
+
 bool is_push(const std::string& type) {
   return type == "Assignments" || type == "TaskStatusAccepted" || type == "SessionInvalid" || type == "NodeOrders";
 }
@@ -270,6 +272,12 @@ void take_message(link_ptr self, const Envelope& e) {
     return refuse(self, e, errc::unimplemented, std::string{to_string(verdict::not_carried)});
   if (!role_suffices(st.role, it->second.allowed))
     return refuse(self, e, errc::permission_denied, std::string{to_string(verdict::not_permitted)});
+  if (st.holding && e.to() == "agent" && is_push(e.type())) {
+    if (st.held.size() >= held_max)
+      return give_up(self, {errc::resource_exhausted, "too many messages before the answer to a registration"});
+    st.held.push_back(e);
+    return;
+  }
   const bool own_business = e.type() == "LogChunk" || e.type() == "LeaderHint";
   const auto destination = own_business ? nullptr : destination_of(self, e);
   if (!own_business && !destination)
@@ -301,6 +309,13 @@ void take_answer(link_ptr self, Envelope& e) {
 }
 
 } // namespace
+
+void release_held(link_ptr self) {
+  auto& st = self->state;
+  st.holding = false;
+  for (const auto& e : std::exchange(st.held, {}))
+    take_message(self, e);
+}
 
 void take_batch(link_ptr self, std::vector<Envelope>& envelopes, std::size_t bytes) {
   auto& st = self->state;

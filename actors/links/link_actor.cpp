@@ -91,8 +91,10 @@ caf::result<std::string> ask_peer(link_ptr self, const link::outgoing_ask& what)
     case link::sent::full: return to_error({errc::resource_exhausted, "the queue of messages to node " + st.node_id + " is full"});
     case link::sent::queued: break;
   }
-  if (what.inbox)
+  if (what.inbox) {
     st.inbox = what.inbox;
+    st.holding = true;
+  }
   auto promise = self->make_response_promise<std::string>();
   st.asks.emplace(envelope.request_id(), link_state::ask{promise, what.reply_type, now(self) + what.deadline});
   arm(self);
@@ -299,6 +301,7 @@ caf::behavior run_link(link_ptr self, link_setup setup) {
     [self](const LogChunk& m) { chunk_to_peer(self, m); },
     [self](const LeaderHint& m) { tell(self, "links", m); },
     [self](const link::link_ended& end) { link_lost(self, end.why); },
+    [self](flush_atom) { release_held(self); },
     [self](tick_atom) { tick(self); },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };

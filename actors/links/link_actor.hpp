@@ -53,6 +53,8 @@ struct link_state {
   std::map<stream_core::remote, caf::strong_actor_ptr> readers; ///< opened by us, at the peer
   std::vector<std::pair<std::string, LogChunk>> broken; ///< ends that could not be queued yet, and whom they are for
   bool ticking = false;
+  bool holding = false;                  ///< a registration is on its way to the agent by way of its stand-in ...
+  std::vector<Envelope> held;            ///< ... and pushes may not overtake it
   std::uint64_t refused = 0;
   std::uint64_t dropped = 0;
 };
@@ -76,6 +78,8 @@ void reply_error(link_ptr self, std::uint64_t request_id, const failure& why);
 void give_up(link_ptr self, const failure& why);
 /// A chunk of a stream that was opened at the peer.
 void chunk_arrived(link_ptr self, stream_kind kind, LogChunk chunk);
+/// The registration has reached the agent.
+void release_held(link_ptr self);
 /// The peer wants no more of a stream that it has opened here.
 void cancel_here(link_ptr self, std::uint64_t local, stream_kind kind);
 

@@ -61,21 +61,26 @@ caf::result<Reply> forward_ask(Self* self, const Message& message, caf::strong_a
     return to_error({errc::resource_exhausted, std::to_string(st.asking) + " questions to node " + st.opts.node_id + " are waiting"});
   ++st.asking;
   auto promise = self->template make_response_promise<Reply>();
+  const bool registers = inbox != nullptr;
   link::outgoing_ask ask{st.opts.to, std::string{row->type}, message.SerializeAsString(), std::string{row->reply},
                          st.opts.deadline, std::move(inbox)};
   self->request(link->actor, st.opts.deadline, std::move(ask))
     .then(
-      [self, promise](const std::string& payload) mutable {
+      [self, promise, registers, to = link->actor](const std::string& payload) mutable {
         --self->state.asking;
         Reply reply;
         if (reply.ParseFromString(payload))
           promise.deliver(std::move(reply));
         else
           promise.deliver(to_error({errc::internal, "node " + self->state.opts.node_id + " gave a malformed answer"}));
+        if (registers)
+          caf::anon_send(to, flush_atom_v); // the answer is in the agent's mailbox: what LINK holds may follow it
       },
-      [self, promise](const caf::error& error) mutable {
+      [self, promise, registers, to = link->actor](const caf::error& error) mutable {
         --self->state.asking;
         promise.deliver(to_error(to_failure(error)));
+        if (registers)
+          caf::anon_send(to, flush_atom_v);
       });
   return promise;
 }

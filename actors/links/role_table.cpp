@@ -39,8 +39,8 @@ constexpr link_type rows[] = {
     {"links", "LeaderHint", "", true},
 };
 
-// Followers stand in for these: what they send may be about whoever asked them, and was checked there.
-bool passed_on_by_managers(std::string_view to) { return to == "ca"; }
+// Followers pass on what their nodes ask the CA, and the leader passes on log lines of all nodes: checked where they came from.
+bool passed_on_by_managers(std::string_view to) { return to == "ca" || to == "reader"; }
 
 } // namespace
 

@@ -20,14 +20,14 @@ constexpr std::chrono::seconds manager_deadline{15};
 constexpr duration promote_retry_min = milliseconds{500};
 constexpr duration promote_retry_max = seconds{10};
 
-void perform(self_ptr self, const join_core::effect& effect);
+void perform(self_ptr self, const join_steps::effect& effect);
 
 // An answer of a join that was given up meanwhile is none.
 bool is_current(self_ptr self, const std::string& node_id) {
   return self->state.joining && self->state.joining->node_id == node_id;
 }
 
-void ask(self_ptr self, const join_core::ask_root& question) {
+void ask(self_ptr self, const join_steps::ask_root& question) {
   auto& joining = *self->state.joining;
   self->request(joining.outsider, question_deadline, question.addr, ReadRootCertificate{})
     .then(
@@ -41,7 +41,7 @@ void ask(self_ptr self, const join_core::ask_root& question) {
       });
 }
 
-void ask(self_ptr self, const join_core::ask_certificate& question) {
+void ask(self_ptr self, const join_steps::ask_certificate& question) {
   auto& joining = *self->state.joining;
   IssueNodeCertificate request;
   request.set_join_token(joining.token);
@@ -71,7 +71,7 @@ void refuse_join(self_ptr self, failure why) {
     std::exchange(st.join_waiting, std::nullopt)->promise.deliver(changed(why));
 }
 
-failure save_certificate(node_root_state& st, const join_core::accepted& by) {
+failure save_certificate(node_root_state& st, const join_steps::accepted& by) {
   const auto who = ca::verify_node_certificate(by.issued.certificate_pem(), by.issued.root_pem(), actor_registry::wall_now_ns());
   if (!who || who->node_id != st.joining->node_id || who->cluster_id != by.issued.cluster_id())
     return {errc::internal, "the certificate that the manager has issued is not for this node, or this host's clock is wrong"};
@@ -98,7 +98,7 @@ failure save_certificate(node_root_state& st, const join_core::accepted& by) {
   return problem.ok() ? st.disk->finish() : problem;
 }
 
-void take_certificate(self_ptr self, const join_core::accepted& by) {
+void take_certificate(self_ptr self, const join_steps::accepted& by) {
   auto& st = self->state;
   if (auto problem = save_certificate(st, by); !problem.ok())
     return refuse_join(self, std::move(problem));
@@ -109,13 +109,13 @@ void take_certificate(self_ptr self, const join_core::accepted& by) {
     enter_role(self);
 }
 
-void perform(self_ptr self, const join_core::effect& effect) {
+void perform(self_ptr self, const join_steps::effect& effect) {
   std::visit(overload{
-               [](const join_core::nothing&) {},
-               [self](const join_core::ask_root& e) { ask(self, e); },
-               [self](const join_core::ask_certificate& e) { ask(self, e); },
-               [self](const join_core::accepted& e) { take_certificate(self, e); },
-               [self](const join_core::refused& e) { refuse_join(self, e.why); },
+               [](const join_steps::nothing&) {},
+               [self](const join_steps::ask_root& e) { ask(self, e); },
+               [self](const join_steps::ask_certificate& e) { ask(self, e); },
+               [self](const join_steps::accepted& e) { take_certificate(self, e); },
+               [self](const join_steps::refused& e) { refuse_join(self, e.why); },
              },
              effect);
 }
@@ -182,7 +182,7 @@ caf::result<MembershipChanged> join_swarm(self_ptr self, const JoinSwarm& reques
   st.addresses.set_advertise_addr(plan.advertise_addr);
   st.addresses.set_data_path_addr(plan.data_path_addr);
   st.addresses.set_availability(request.availability());
-  st.joining.emplace(joining_host{join_core{plan.remote_addrs, plan.token, now, rng()}, request.join_token(), key.pem(),
+  st.joining.emplace(joining_host{join_steps{plan.remote_addrs, plan.token, now, rng()}, request.join_token(), key.pem(),
                                   key.public_key_der(), id128::random(rng).str(), request.availability(),
                                   self->system().spawn(links::ask_as_outsider, st.opts.io, std::chrono::milliseconds{question_deadline} - answer_margin)});
   st.membership.become(membership::joining);

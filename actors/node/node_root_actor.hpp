@@ -11,7 +11,7 @@
 
 #include "actors/node/cluster_links.hpp"
 #include "actors/node/identity_core.hpp"
-#include "actors/node/join_core.hpp"
+#include "actors/node/join_steps.hpp"
 #include "actors/node/key_guard.hpp"
 #include "actors/node/leader_part.hpp"
 #include "actors/node/local_state.hpp"
@@ -66,7 +66,7 @@ struct waiting_call {
 
 /// `swarm join` while it has no certificate.
 struct joining_host {
-  join_core core;
+  join_steps core;
   std::string token;
   std::string private_key_pem;
   std::string public_key_der;

@@ -27,9 +27,7 @@ struct planted_bugs {
   bool reuse_request_ids = false;       ///< forwarded reads count from 1 after each restart
   bool snapshot_keeps_config = false;   ///< a restored snapshot does not bring its membership
   bool apply_twice = false;             ///< after a leader change the last committed entry is handed out again
-  bool ack_whole_log = false;           ///< a follower acknowledges its whole log, not what was just compared
   bool stale_persist = false;           ///< a write that is out still counts for entries that were replaced under it
-  bool apply_unsaved = false;           ///< STORE gets committed entries that are not on this disk yet
   bool snapshot_under_store = false;    ///< a snapshot is installed while STORE still applies
   bool early_own_vote = false;          ///< a candidate's vote for itself counts before it is on disk
   bool never_rewind = false;            ///< liveness: a rejected append does not lower next_index

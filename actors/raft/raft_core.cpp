@@ -102,7 +102,7 @@ void core::fill_committed(ready& out) {
   if (incoming_ && incoming_->installing)
     return;
   // Only what is on this disk: STORE's tables must never be ahead of the log that explains them.
-  const auto limit = opts_.bugs.apply_unsaved ? commit_index_ : std::min(commit_index_, stable_index_);
+  const auto limit = std::min(commit_index_, stable_index_);
   while (handed_out_ < limit && applying_bytes_ < opts_.max_applying_bytes) {
     const auto& entry = log_.at(++handed_out_);
     applying_bytes_ += entry_size(*entry);

@@ -282,7 +282,7 @@ void core::on_append_entries(RaftMessage& message) {
   take_entries(append);
   commit_to(std::min(append.leader_commit(), match));
   body.set_success(true);
-  body.set_match_index(opts_.bugs.ack_whole_log ? log_.last_index() : match);
+  body.set_match_index(match);
   send_after_persist(std::move(reply));
 }
 

@@ -24,6 +24,7 @@ struct group_network {
   std::map<raft_id, raft_actor> members;
   std::set<std::pair<raft_id, raft_id>> cuts;
   std::uint64_t lost = 0;
+  unsigned cut_after_chunks = 0; ///< so many chunks of a snapshot go through, then their way is cut; 0 = never
 
   void cut(raft_id a, raft_id b) {
     cuts.insert({a, b});
@@ -33,6 +34,8 @@ struct group_network {
 
 inline raft_peers::behavior_type group_peers(raft_peers::pointer, std::shared_ptr<group_network> net) {
   return {[net](const RaftMessage& message) {
+    if (message.has_install_snapshot() && net->cut_after_chunks != 0 && --net->cut_after_chunks == 0)
+      net->cut(message.from(), message.to());
     const auto it = net->members.find(message.to());
     if (it == net->members.end() || net->cuts.contains({message.from(), message.to()}))
       ++net->lost;
@@ -51,7 +54,7 @@ struct told {
 
 class raft_group : public actor_fixture {
 protected:
-  struct manager {
+  struct running {
     raft_id id = 0;
     storage_actor storage;
     store_actor store;
@@ -65,7 +68,7 @@ protected:
   temp_dir dir;
   std::shared_ptr<group_network> net = std::make_shared<group_network>();
   raft_peers peers = track(sys.spawn(group_peers, net));
-  std::map<raft_id, manager> managers;
+  std::map<raft_id, running> managers;
   raft::raft_actor_options opts;
   std::uint64_t next_service = 0;
   std::set<std::string> acknowledged; ///< ids of services whose creation was acknowledged
@@ -250,7 +253,8 @@ protected:
         digest = m.state->digest();
       EXPECT_EQ(*digest, m.state->digest()) << "manager " << id;
       std::set<std::string> held;
-      for (const auto& service : m.state->snapshot().services())
+      const auto state = m.state->snapshot();
+      for (const auto& service : state.services())
         held.insert(service.id());
       for (const auto& service : acknowledged)
         EXPECT_TRUE(held.contains(service)) << "manager " << id << " has lost " << service;

@@ -33,9 +33,9 @@ struct members_test : raft_group {
                               managers.at(runs_on).store));
     settle();
   }
-  const Node stored(const std::string& id) {
-    const auto snapshot = managers.at(leader()).state->snapshot();
-    for (const auto& node : snapshot.nodes())
+  Node stored(const std::string& id) {
+    const auto state = managers.at(wait_for_leader()).state->snapshot();
+    for (const auto& node : state.nodes())
       if (node.id() == id)
         return node;
     return {};

@@ -121,7 +121,7 @@ TEST_F(many_nodes, a_worker_is_promoted_and_demoted) {
   ASSERT_TRUE(eventually([&] { return is_ready(id); }));
   ASSERT_TRUE(first->set_role(id, NODE_ROLE_MANAGER).ok());
   EXPECT_TRUE(eventually([&] { return other->local().control_available() && is_member(id); }));
-  EXPECT_TRUE(other->cluster().second.ok());
+  EXPECT_TRUE(eventually([&] { return other->cluster().second.ok(); }));
   EXPECT_TRUE(first->remove(id, true).message.find("is a cluster manager and is a member of the raft cluster") != std::string::npos);
   ASSERT_TRUE(first->set_role(id, NODE_ROLE_WORKER).ok());
   EXPECT_TRUE(eventually([&] { return !other->local().control_available() && !first->node(id).has_manager_status(); }));

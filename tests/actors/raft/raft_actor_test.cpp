@@ -342,7 +342,7 @@ TEST_F(raft_actor_test, stopping_leaves_nobody_waiting) {
 TEST_F(raft_actor_test, ticks_make_heartbeats_and_silence_of_the_others_ends_the_office) {
   lead_three();
   log->to_peers.clear();
-  advance(milliseconds{100});
+  advance(milliseconds{100}, milliseconds{25});
   const auto beats = std::count_if(log->to_peers.begin(), log->to_peers.end(), [](const auto& m) { return m.has_heartbeat(); });
   EXPECT_EQ(beats, 4) << "two rounds to two peers";
   advance(seconds{1});

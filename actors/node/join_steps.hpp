@@ -16,7 +16,7 @@ namespace swarm::node {
 
 /// Asks one address after the other for the root, compares it with the token, then asks the same one for a certificate. One
 /// question at a time. What says "no" for good ends it at once; what may pass is tried again until `patience` is over.
-class join_core {
+class join_steps {
 public:
   static constexpr duration patience = seconds{10};
   static constexpr duration retry_min = milliseconds{250};
@@ -45,7 +45,7 @@ public:
   using effect = std::variant<nothing, ask_root, ask_certificate, accepted, refused>;
 
   /// `addrs` must not be empty.
-  join_core(std::vector<std::string> addrs, ca::parsed_token token, instant now, std::uint64_t seed);
+  join_steps(std::vector<std::string> addrs, ca::parsed_token token, instant now, std::uint64_t seed);
 
   [[nodiscard]] effect begin() const { return ask_root{addrs_.front()}; }
   [[nodiscard]] effect root_read(instant now, const failure& problem, const std::string& root_pem);

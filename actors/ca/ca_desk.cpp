@@ -1,5 +1,5 @@
 // The rules; cryptography is in certificates, join_token and root_rotation.
-#include "actors/ca/ca_core.hpp"
+#include "actors/ca/ca_desk.hpp"
 
 #include "actors/ca/certificates.hpp"
 #include "actors/ca/join_token.hpp"

@@ -1,5 +1,5 @@
 // Refusals in Swarm's words; retries with back-off.
-#include "actors/node/join_core.hpp"
+#include "actors/node/join_steps.hpp"
 
 #include <algorithm>
 
@@ -34,12 +34,12 @@ bool is_final(errc code) {
 
 } // namespace
 
-join_core::join_core(std::vector<std::string> addrs, ca::parsed_token token, instant now, std::uint64_t seed)
+join_steps::join_steps(std::vector<std::string> addrs, ca::parsed_token token, instant now, std::uint64_t seed)
   : addrs_{std::move(addrs)}, token_{std::move(token)}, give_up_{now + patience}, rng_{seed} {
   SWARM_CHECK(!addrs_.empty());
 }
 
-join_core::effect join_core::later(instant now, const failure& problem) {
+join_steps::effect join_steps::later(instant now, const failure& problem) {
   last_ = {problem.code == errc::deadline_exceeded ? errc::unavailable : problem.code, as_rpc(problem, addrs_[at_])};
   if (is_final(problem.code))
     return refused{last_};
@@ -53,7 +53,7 @@ join_core::effect join_core::later(instant now, const failure& problem) {
   return tick(now);
 }
 
-join_core::effect join_core::root_read(instant now, const failure& problem, const std::string& root_pem) {
+join_steps::effect join_steps::root_read(instant now, const failure& problem, const std::string& root_pem) {
   if (!problem.ok())
     return later(now, problem);
   if (!ca::token_fits_root(token_, root_pem))
@@ -62,13 +62,13 @@ join_core::effect join_core::root_read(instant now, const failure& problem, cons
   return ask_certificate{addrs_[at_], root_pem_};
 }
 
-join_core::effect join_core::issued(instant now, const failure& problem, const NodeCertificateIssued& answer) {
+join_steps::effect join_steps::issued(instant now, const failure& problem, const NodeCertificateIssued& answer) {
   if (!problem.ok())
     return later(now, problem);
   return accepted{addrs_[at_], answer};
 }
 
-join_core::effect join_core::tick(instant now) {
+join_steps::effect join_steps::tick(instant now) {
   if (!waiting_)
     return nothing{};
   if (now >= give_up_)

@@ -1,5 +1,5 @@
 // The CA's rules: tokens, repeated requests, removed nodes, roles, and a root that is replaced.
-#include "actors/ca/ca_core.hpp"
+#include "actors/ca/ca_desk.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Four hosts without engines, joined to one swarm: joining, failover, loss of a worker, promotion, demotion, removal."""
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import Failure, Host, Node, main, wait_until  # noqa: E402
+
+SWITCH = "swit-switch"
+QUICK = ["--stop-grace-period", "1s", "--restart-delay", "100ms"]
+
+
+def ip(*arguments, check=True):
+    subprocess.run(["ip", *arguments], check=check, capture_output=not check)
+
+
+class Hosts(unittest.TestCase):
+    """Hosts 1 to 3 are managers in the end, 4 is a worker. Tests run in the order of their names."""
+
+    @classmethod
+    def setUpClass(cls):
+        ip("netns", "del", SWITCH, check=False)  # what a run that was killed left behind
+        ip("netns", "add", SWITCH)
+        ip("-n", SWITCH, "link", "add", "br0", "type", "bridge")
+        ip("-n", SWITCH, "link", "set", "br0", "up")
+        cls.hosts, cls.nodes = {}, {}
+        for number in (1, 2, 3, 4):
+            host = Host(f"h{number}")
+            ip("link", "add", "up0", "netns", host.name, "type", "veth", "peer", "name", f"p{number}", "netns", SWITCH)
+            ip("-n", SWITCH, "link", "set", f"p{number}", "master", "br0", "up")
+            ip("-n", host.name, "addr", "add", f"{cls.address(number)}/24", "dev", "up0")
+            ip("-n", host.name, "link", "set", "up0", "up")
+            node = Node(host, "process", **{"advertise-addr": cls.address(number), "node-name": f"host{number}"})
+            node.start()
+            cls.hosts[number], cls.nodes[number] = host, node
+
+    @classmethod
+    def tearDownClass(cls):
+        for node in cls.nodes.values():
+            if node.process and node.process.poll() is None:
+                node.docker("swarm", "leave", "--force")
+                node.stop()
+        for host in cls.hosts.values():
+            host.clean()
+        ip("netns", "del", SWITCH, check=False)
+        left = "".join(host.leftovers() for host in cls.hosts.values())
+        if left:
+            raise Failure(f"left behind:\n{left}")
+
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before:
+            for number, node in self.nodes.items():
+                print(f"--- {self.id()}: end of the log of host{number}{node.log_tail(12)}\n---", file=sys.stderr, flush=True)
+
+    @staticmethod
+    def address(number):
+        return f"10.99.9.1{number}"
+
+    def members(self, through):
+        listed = self.nodes[through].ok("node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}")
+        return {line.split()[0]: line.split()[1:] for line in listed.splitlines()}
+
+    def leader(self, through):
+        return wait_until("somebody leads", lambda: next((int(h[-1]) for h, what in self.members(through).items() if "Leader" in what), None), 15)
+
+    def join(self, number, role, through=1):
+        node = self.nodes[through]
+        token = node.ok("swarm", "join-token", "-q", role).strip()
+        shown = self.nodes[number].ok("swarm", "join", "--token", token, f"{self.address(through)}:2377")
+        self.assertIn(f"This node joined a swarm as a {role}.", shown)
+
+    def test_010_init_and_join(self):
+        self.nodes[1].ok("swarm", "init", "--advertise-addr", self.address(1))
+        self.join(2, "manager")
+        self.join(3, "manager", through=2)
+        self.join(4, "worker", through=3)
+        wait_until("all are ready", lambda: len([1 for what in self.members(3).values() if what[0] == "Ready"]) == 4, 20)
+        self.assertEqual(self.members(2)["host4"], ["Ready", "Active"])
+        wait_until("all managers are reachable", lambda: sorted(w[2] for h, w in self.members(2).items() if h != "host4") == ["Leader", "Reachable", "Reachable"], 15)
+        self.assertIn("This node is already part of a swarm", self.nodes[4].refused("swarm", "join", "--token", "x", "10.99.9.11:2377"))
+        self.assertIn("not a swarm manager", self.nodes[4].refused("node", "ls"))
+
+    def test_020_wrong_tokens_are_refused(self):
+        token = self.nodes[1].ok("swarm", "join-token", "-q", "worker").strip()
+        self.nodes[1].ok("swarm", "join-token", "--rotate", "-q", "worker")
+        extra = self.nodes[4]
+        extra.ok("swarm", "leave")
+        wait_until("it counts as down", lambda: self.members(1)["host4"][0] == "Down", 60)
+        self.nodes[1].ok("node", "rm", "host4")  # or there would be two of that name
+        self.assertIn("A valid join token is necessary to join this cluster", extra.refused("swarm", "join", "--token", token, f"{self.address(1)}:2377"))
+        self.assertIn("invalid join token", extra.refused("swarm", "join", "--token", "nonsense", f"{self.address(1)}:2377"))
+        self.join(4, "worker", through=1)
+
+    def test_030_services_spread_over_all_hosts_from_any_manager(self):
+        n = self.nodes[3]
+        n.ok("service", "create", "--name", "web", "--replicas", "8", *QUICK, "any/image:1", "sleep", "100000", timeout=60)
+        where = {t["NodeID"] for t in n.wait_running("web", 8)}
+        self.assertEqual(len(where), 4)
+        self.assertEqual(self.nodes[2].ok("service", "ls", "--format", "{{.Name}} {{.Replicas}}").strip(), "web 8/8")
+        n.ok("service", "create", "--detach", "--name", "talk", "--mode", "global", *QUICK, "any/image:1", "sh", "-c", "echo said; sleep 100000")
+        wait_until("all speak, whoever is asked", lambda: self.nodes[2].ok("service", "logs", "--raw", "talk").count("said") == 4, 20)
+
+    def test_040_the_leader_dies_and_nobody_waits_long(self):
+        old = self.leader(2)
+        through = 1 if old != 1 else 2
+        for number in range(20):
+            self.nodes[through].ok("config", "create", f"before-{number}", "/etc/hostname")
+        self.nodes[old].stop(signal.SIGKILL)
+        began = time.monotonic()
+        wait_until("a write is accepted", lambda: self.nodes[through].docker("config", "create", "after", "/etc/hostname")[0] == 0, 20)
+        print(f"leader killed; next acknowledged write after {time.monotonic() - began:.2f} s", file=sys.stderr)
+        kept = set(self.nodes[through].ok("config", "ls", "--format", "{{.Name}}").split())
+        self.assertLessEqual({f"before-{number}" for number in range(20)} | {"after"}, kept)
+        self.nodes[old].start()
+        wait_until("it is back", lambda: self.members(through)[f"host{old}"][0] == "Ready", 30)
+        self.assertEqual(set(self.nodes[old].ok("config", "ls", "--format", "{{.Name}}").split()), kept)
+
+    def test_050_work_of_a_lost_worker_runs_elsewhere(self):
+        n = self.nodes[1]
+        lost = n.inspect("node", "host4")["ID"]
+        self.nodes[4].stop(signal.SIGKILL)
+        wait_until("it counts as down", lambda: self.members(1)["host4"][0] == "Down", 60)
+        wait_until("its work runs elsewhere", lambda: len(now := n.running("web")) == 8 and lost not in {t["NodeID"] for t in now}, 30)
+        self.nodes[4].start()
+        wait_until("it is back", lambda: self.members(1)["host4"][0] == "Ready", 30)
+
+    def test_060_promote_and_demote(self):
+        n = self.nodes[1]
+        n.ok("node", "promote", "host4")
+        wait_until("it is a manager", lambda: self.members(1)["host4"][2:] == ["Reachable"], 30)
+        wait_until("it answers as one", lambda: self.nodes[4].docker("node", "ls")[0] == 0, 30)
+        n.ok("node", "demote", "host4")
+        wait_until("it is none", lambda: self.members(1)["host4"][2:] == [], 30)
+        wait_until("and knows it", lambda: self.nodes[4].docker("node", "ls")[0] != 0, 30)
+
+    def test_070_drain_leave_and_remove(self):
+        n = self.nodes[1]
+        n.ok("node", "update", "--availability", "drain", "host4")
+        lost = n.inspect("node", "host4")["ID"]
+        wait_until("it is empty", lambda: len(now := n.running("web")) == 8 and lost not in {t["NodeID"] for t in now}, 30)
+        self.nodes[4].ok("swarm", "leave")
+        wait_until("it is down", lambda: self.members(1)["host4"][0] == "Down", 60)
+        n.ok("node", "rm", "host4")
+        self.assertNotIn("host4", self.members(1))
+
+
+if __name__ == "__main__":
+    main(int(os.environ.get("SWARM_TEST_SECONDS", "300")), engine=False)
