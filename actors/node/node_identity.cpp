@@ -122,8 +122,10 @@ void enter_role(self_ptr self) {
   if (!manager || st.membership.at() == membership::demoted) {
     if (auto problem = forget_raft(st); !problem.ok())
       return give_up_hope(self, problem.message);
-  } else if (!st.keys->has_data_key() && (st.addresses.founder() || st.disk->has_database())) {
-    return give_up_hope(self, "the data key that opens this manager's database is missing");
+  } else if (st.disk->has_database() ? !st.keys->has_data_key() : st.addresses.founder()) {
+    // Not somebody whom the Raft group has not taken in yet.
+    return give_up_hope(self, st.disk->has_database() ? "the data key that opens this manager's database is missing"
+                                                      : "this manager's database is missing");
   }
   start_links(self);
   if (!manager) {
