@@ -41,10 +41,10 @@ void answer_error(worker_ptr self, const api_call& call, const api_error& e) {
 }
 
 // An error that came back instead of an answer. Texts of NODE ROOT ("This node is not a swarm manager…") and of reads
-// ("service x not found", "… is ambiguous") are the daemon's own; a lost answer is the manager's.
+// ("service x not found", "… is ambiguous") are the daemon's own; a lost answer and a missing leader are the manager's.
 void answer_lost(worker_ptr self, const api_call& call, const caf::error& err) {
   const auto f = to_failure(err);
-  answer_error(self, call, f.code == errc::deadline_exceeded ? from_manager(f) : from_daemon(f));
+  answer_error(self, call, f.code == errc::deadline_exceeded || f.code == errc::internal ? from_manager(f) : from_daemon(f));
 }
 
 bool written_ok(worker_ptr self, const api_call& call, const Written& written) {

@@ -85,14 +85,21 @@ failure local_state::remove_raft() const {
   return ec ? failure{errc::internal, "cannot remove " + raft().string() + ": " + ec.message()} : failure{};
 }
 
-bool local_state::has_raft() const {
+bool local_state::has_database() const {
   std::error_code ec;
-  return std::filesystem::exists(data_key(), ec) || std::filesystem::exists(raft() / "storage.mdb", ec);
+  return std::filesystem::exists(raft() / storage::file::database, ec);
 }
 
+// Under another name first: who still writes here, such as the agent's journal, finds nothing to write to.
 failure local_state::remove() const {
+  auto going = root_;
+  going += ".removed";
   std::error_code ec;
-  std::filesystem::remove_all(root_, ec);
+  std::filesystem::remove_all(going, ec);
+  if (!ec && std::filesystem::exists(root_, ec))
+    std::filesystem::rename(root_, going, ec);
+  if (!ec)
+    std::filesystem::remove_all(going, ec);
   if (ec)
     return {errc::internal, "cannot remove " + root_.string() + ": " + ec.message()};
   return {};

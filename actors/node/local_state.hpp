@@ -9,6 +9,7 @@
 #include <string>
 
 #include "actors/node/init_plan.hpp"
+#include "actors/storage/log_tables.hpp"
 #include "messages/ca.pb.h"
 #include "messages/control.pb.h"
 #include "messages/errors.hpp"
@@ -22,7 +23,7 @@ public:
   [[nodiscard]] const std::filesystem::path& root() const { return root_; }
   [[nodiscard]] std::filesystem::path certificates() const { return root_ / "certificates"; }
   [[nodiscard]] std::filesystem::path raft() const { return root_ / "raft"; }
-  [[nodiscard]] std::filesystem::path data_key() const { return raft() / "storage.key"; }
+  [[nodiscard]] std::filesystem::path data_key() const { return raft() / storage::file::data_key; }
 
   /// Until finish(), what is made here is a beginning only: the next start takes it away.
   [[nodiscard]] failure begin() const;
@@ -35,7 +36,7 @@ public:
   /// A new manager's folder; a worker's has none.
   [[nodiscard]] failure make_raft() const;
   [[nodiscard]] failure remove_raft() const;
-  [[nodiscard]] bool has_raft() const;
+  [[nodiscard]] bool has_database() const;
   /// Everything below, on leaving. What cannot be removed is named.
   [[nodiscard]] failure remove() const;
 

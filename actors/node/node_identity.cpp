@@ -97,6 +97,20 @@ void take_renewed(self_ptr self, fresh_certificate fresh) {
 
 } // namespace
 
+namespace {
+
+// Who has founded the swarm and comes back as a manager has an empty database like any other: it must wait for a leader.
+failure forget_raft(node_root_state& st) {
+  if (st.addresses.founder()) {
+    st.addresses.set_founder(false);
+    if (auto problem = st.disk->save_addresses(st.addresses); !problem.ok())
+      return problem;
+  }
+  return st.disk->remove_raft();
+}
+
+} // namespace
+
 void enter_role(self_ptr self) {
   auto& st = self->state;
   if (st.membership.at() == membership::demoted && st.manager)
@@ -105,13 +119,19 @@ void enter_role(self_ptr self) {
   if (st.membership.at() == membership::manager && manager)
     return;
   // What is left of an earlier life as a manager: of a worker, or of one that was removed from the Raft group.
-  if (!manager || st.membership.at() == membership::demoted)
-    if (const auto problem = st.disk->remove_raft(); !problem.ok())
-      log::warn(self->label(), "raft_folder_not_removed", {{"reason", problem.message}});
+  if (!manager || st.membership.at() == membership::demoted) {
+    if (auto problem = forget_raft(st); !problem.ok())
+      return give_up_hope(self, problem.message);
+  } else if (st.disk->has_database() ? !st.keys->has_data_key() : st.addresses.founder()) {
+    // Not somebody whom the Raft group has not taken in yet.
+    return give_up_hope(self, st.disk->has_database() ? "the data key that opens this manager's database is missing"
+                                                      : "this manager's database is missing");
+  }
   start_links(self);
   if (!manager) {
     st.membership.become(membership::worker);
-  } else if ((st.keys->has_data_key() || st.disk->has_raft()) && st.membership.at() != membership::demoted && st.membership.at() != membership::worker) {
+  } else if (st.keys->has_data_key() && st.disk->has_database() && st.membership.at() != membership::demoted
+             && st.membership.at() != membership::worker) {
     try {
       start_manager(self, 0);
     } catch (const storage::open_error& e) {

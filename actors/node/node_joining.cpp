@@ -142,6 +142,8 @@ void start_raft_half(self_ptr self, std::uint64_t raft_id, const std::string& un
     return promotion_failed(self, {errc::internal, "the cluster's unlock key cannot be used"});
   auto loaded = st.keys->load();
   auto problem = loaded.status == ca::load_status::ok ? st.disk->make_raft() : failure{errc::storage_failed, loaded.message};
+  if (problem.ok()) // sealed by the data key of a try that was cut off
+    problem = st.keys->become_worker(loaded.credentials);
   if (problem.ok())
     problem = st.keys->create(key ? &*key : nullptr);
   if (problem.ok())

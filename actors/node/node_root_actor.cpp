@@ -45,6 +45,14 @@ caf::error give_up_call(const failure& last) {
   return to_error(last.code == errc::not_leader || last.code == errc::unavailable ? failure{errc::internal, text_no_leader} : last);
 }
 
+// A read may be repeated. A write that was under way when a link went down may have been written: only what has not left
+// this host, or has met somebody who does not lead, is tried again.
+bool nothing_happened(const failure& why, bool write) {
+  if (why.code == errc::not_leader)
+    return true;
+  return why.code == errc::unavailable && (!write || why.message.starts_with("there is no link to node"));
+}
+
 // Reads are answered here, behind a read index; writes by the leader. Nothing has happened when there is no leader, so the
 // request waits for one; any other answer is the answer.
 template <class Reply, class Request>
@@ -68,9 +76,9 @@ void call_control(self_ptr self, const Request& request, caf::typed_response_pro
     return again({errc::not_leader, "no leader is known"});
   self->request(target, call_deadline - (time_of(self).now - began), request)
     .then([promise](Reply& reply) mutable { promise.deliver(std::move(reply)); },
-          [promise, again](const caf::error& err) mutable {
+          [promise, again, write](const caf::error& err) mutable {
             const auto why = to_failure(err);
-            if (why.code == errc::not_leader)
+            if (nothing_happened(why, write))
               again(why);
             else
               promise.deliver(to_error(why));
@@ -202,6 +210,10 @@ node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
     [self](const LinkChanged& news) {
       if (self->state.manager && self->state.control)
         self->send(self->state.manager->raft(), news);
+      if (news.up()) {
+        self->state.promote_at = {};
+        ask_for_raft(self);
+      }
       log::info(self->label(), news.up() ? "link_up" : "link_down",
                 {{"node", news.node_id()}, {"addr", news.addr()}, {"reason", news.reason()}});
     },

@@ -130,6 +130,22 @@ TEST_F(many_nodes, a_worker_is_promoted_and_demoted) {
   EXPECT_EQ(first->set_role(first.id(), NODE_ROLE_WORKER).message, "attempting to demote the last manager of the swarm");
 }
 
+TEST_F(many_nodes, the_founder_too_can_be_demoted_and_promoted_again) {
+  host second;
+  join(second, NODE_ROLE_MANAGER);
+  const auto founder = first.id();
+  ASSERT_TRUE(eventually([&] { return is_member(second.id()) && second->nodes().size() == 2; }));
+  const auto cluster_id = first->cluster().first.id();
+  ASSERT_EQ(second->set_role(founder, NODE_ROLE_WORKER).message, "");
+  EXPECT_TRUE(eventually([&] { return !first->local().control_available() && !second->node(founder).has_manager_status(); }));
+  ASSERT_TRUE(eventually([&] { return !std::filesystem::exists(first.dir.path() / "swarm" / "raft"); }));
+  ASSERT_EQ(second->set_role(founder, NODE_ROLE_MANAGER).message, "");
+  EXPECT_TRUE(eventually([&] { return first->local().control_available() && second->node(founder).has_manager_status(); }));
+  EXPECT_EQ(first->cluster().first.id(), cluster_id) << "as a member of the group, not as the founder of another";
+  EXPECT_EQ(first->nodes().size(), 2u);
+  EXPECT_TRUE(second->node(second.id()).manager_status().leader());
+}
+
 TEST_F(many_nodes, a_worker_leaves_and_a_removed_one_stays_out) {
   host leaving, removed;
   join(leaving, NODE_ROLE_WORKER);
