@@ -105,6 +105,9 @@ class Host:
         return code, out + err
 
     def start_engine(self):
+        # The node's secrets: on tmpfs before the engine starts, which has a mount namespace of its own.
+        os.makedirs(f"{self.dir}/files", exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid,nodev,noexec,mode=0700", "tmpfs", f"{self.dir}/files"], check=True)
         self.engine_sh("start", self.name, self.engine_dir, self.name)
         self.engine_sh("image", self.engine_dir)
 

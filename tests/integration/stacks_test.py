@@ -256,6 +256,7 @@ class Stacks(Scenario):
 
     def test_100_a_restart_of_the_node_keeps_tasks_addresses_and_networks(self):
         n = self.node
+        wait_until("what is left is settled", lambda: sorted(self.engine_networks()) == ["ov2", "ov4"])
         before = {t["ID"]: t["NetworksAttachments"][0]["Addresses"] for t in n.running("a")}
         n.stop()
         n.start()

@@ -89,13 +89,14 @@ protected:
 
   /// Founders know each other from the start; a member that joins knows nobody.
   void start_founders(raft_id count) {
-    Membership founders;
     for (raft_id id = 1; id <= count; ++id)
-      *founders.add_voters() = member(id);
+      *founders_.add_voters() = member(id);
     for (raft_id id = 1; id <= count; ++id)
-      start(id, founders);
+      start(id);
   }
-  void start(raft_id id, const Membership& membership = {}) {
+  /// Also once more after kill(). What founders know is in no log entry: like the node's own start, this gives it to them
+  /// until the first membership has been applied.
+  void start(raft_id id) {
     storage::open_options open;
     open.cluster_id = "cluster";
     open.node_id = node_id(id);
@@ -111,7 +112,9 @@ protected:
     for (const auto& entry : disk.entries)
       from.entries.push_back(std::make_shared<const Entry>(entry));
     from.applied_index = disk.applied.log_index();
-    from.membership = disk.membership.voters_size() != 0 ? disk.membership : membership;
+    const auto& founders = founders_.voters();
+    const bool founder = std::any_of(founders.begin(), founders.end(), [id](const Member& m) { return m.raft_id() == id; });
+    from.membership = disk.membership.voters_size() == 0 && founder ? founders_ : disk.membership;
     auto& m = managers[id];
     m.id = id;
     m.state = std::make_shared<store::core>();
@@ -269,6 +272,7 @@ protected:
   }
 
 private:
+  Membership founders_;
   std::vector<std::pair<std::string, std::shared_ptr<told>>> pending_;
 };
 

@@ -22,6 +22,22 @@ TEST_F(group_test, three_managers_choose_a_leader_and_agree_on_what_it_writes) {
   }
 }
 
+TEST_F(group_test, a_killed_leader_is_replaced_within_two_elections_and_nothing_acknowledged_is_lost) {
+  start_founders(3);
+  for (int round = 0; round < 12; ++round) {
+    const auto old = wait_for_leader();
+    write_many(old, 5);
+    const auto under_way = write(old);
+    kill(old);
+    ASSERT_TRUE(eventually([&] { return leader() != 0; }, milliseconds{1'650})) << "round " << round;
+    write_many(leader(), 5);
+    start(old);
+    expect_agreement();
+    for (const auto& [id, m] : managers)
+      EXPECT_EQ(fact(id, "config"), "voters=(1 2 3)") << "manager " << id << " has forgotten the group";
+  }
+}
+
 TEST_F(group_test, a_lost_link_to_the_leader_is_as_good_as_its_death) {
   start_founders(3);
   const auto old = wait_for_leader();
