@@ -245,14 +245,18 @@ void follow_engine(event_ptr self) {
   st.engine = st.options->engine->stream(std::move(request), self->state.options->request_deadline, std::move(callbacks));
 }
 
-// While this node is no manager there are no events of swarm scope; it may become one, and one again. Less than a command
-// takes after `swarm init`, so that the first event is seen.
 constexpr std::chrono::milliseconds store_retry{50};
 
+// While this node is no manager there are no events of swarm scope; it may become one, and one again. NODE ROOT keeps the
+// subscription until then, or until it has waited too long: it is said again at once, lest the first event be missed.
 void follow_store(event_ptr self) {
   self->request(self->state.root, self->state.options->request_deadline, subscribe_atom::value, store_subscriber{event_interface{self}})
     .then([self](const StoreSnapshot&) { self->monitor(self->current_sender()); },
-          [self](const caf::error&) { self->delayed_send(self, store_retry, tick_atom::value); });
+          [self](const caf::error& error) {
+            if (to_failure(error).code == errc::deadline_exceeded)
+              return follow_store(self);
+            self->delayed_send(self, store_retry, tick_atom::value);
+          });
 }
 
 event_interface::behavior_type event_session_actor(event_ptr self, node_root_actor root, shared_options options, api_call call) {
@@ -271,7 +275,7 @@ event_interface::behavior_type event_session_actor(event_ptr self, node_root_act
   st.call.exchange->begin_stream(200, common_headers("application/json"));
   watch_close(*st.call.exchange, event_interface{self});
   follow_engine(self);
-  self->set_down_handler([self](caf::down_msg&) { self->delayed_send(self, store_retry, tick_atom::value); });
+  self->set_down_handler([self](caf::down_msg&) { follow_store(self); });
   follow_store(self);
   return {
     [self](const EventBatch& batch) { take_batch(self, batch); },

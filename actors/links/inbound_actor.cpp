@@ -231,8 +231,6 @@ std::vector<std::pair<std::string, std::string>> delivered_types() {
 
 namespace {
 
-constexpr std::size_t held_max = 4096;
-
 bool is_push(const std::string& type) {
   return type == "Assignments" || type == "TaskStatusAccepted" || type == "SessionInvalid" || type == "NodeOrders";
 }
@@ -272,12 +270,6 @@ void take_message(link_ptr self, const Envelope& e) {
     return refuse(self, e, errc::unimplemented, std::string{to_string(verdict::not_carried)});
   if (!role_suffices(st.role, it->second.allowed))
     return refuse(self, e, errc::permission_denied, std::string{to_string(verdict::not_permitted)});
-  if (st.holding && e.to() == "agent" && is_push(e.type())) {
-    if (st.held.size() >= held_max)
-      return give_up(self, {errc::resource_exhausted, "too many messages before the answer to a registration"});
-    st.held.push_back(e);
-    return;
-  }
   const bool own_business = e.type() == "LogChunk" || e.type() == "LeaderHint";
   const auto destination = own_business ? nullptr : destination_of(self, e);
   if (!own_business && !destination)
@@ -289,12 +281,10 @@ void take_message(link_ptr self, const Envelope& e) {
   }
 }
 
-void take_answer(link_ptr self, Envelope& e) {
+void take_answer(link_ptr self, const Envelope& e) {
   auto& st = self->state;
   const auto code = e.code() == 0 || e.code() > static_cast<std::uint32_t>(errc::storage_failed) ? errc::internal
                                                                                                 : static_cast<errc>(e.code());
-  if (e.kind() == Envelope::KIND_ERROR && e.request_id() == 0)
-    return give_up(self, {code, e.message()});
   const auto it = st.asks.find(e.request_id());
   if (it == st.asks.end())
     return; // too late
@@ -304,20 +294,13 @@ void take_answer(link_ptr self, Envelope& e) {
     ask.promise.deliver(to_error({code, e.message()}));
   else if (e.type() != ask.reply_type || !role_suffices(st.role, allowed_role_of(e.type())))
     ask.promise.deliver(to_error({errc::internal, "node " + st.node_id + " answered with " + e.type().substr(0, 64)}));
-  else
-    ask.promise.deliver(std::move(*e.mutable_payload()));
+  else if (!ask.deliver(ask.promise, e.payload()))
+    ask.promise.deliver(to_error({errc::internal, "node " + st.node_id + " gave a malformed " + ask.reply_type}));
 }
 
 } // namespace
 
-void release_held(link_ptr self) {
-  auto& st = self->state;
-  st.holding = false;
-  for (const auto& e : std::exchange(st.held, {}))
-    take_message(self, e);
-}
-
-void take_batch(link_ptr self, std::vector<Envelope>& envelopes, std::size_t bytes) {
+void take_batch(link_ptr self, const std::vector<Envelope>& envelopes, std::size_t bytes) {
   auto& st = self->state;
   st.rules = st.setup.directory->current();
   std::optional<NodeRole> replicated;
@@ -325,7 +308,7 @@ void take_batch(link_ptr self, std::vector<Envelope>& envelopes, std::size_t byt
     replicated = current->second == PEER_ROLE_MANAGER ? NODE_ROLE_MANAGER : NODE_ROLE_WORKER;
   const auto removed = !st.node_id.empty() && st.rules->removed.contains(st.node_id);
   st.role = effective_role(st.setup.connection->peer().role, replicated, removed);
-  for (auto& e : envelopes)
+  for (const auto& e : envelopes)
     if (e.kind() == Envelope::KIND_REPLY || e.kind() == Envelope::KIND_ERROR)
       take_answer(self, e);
     else if (e.kind() == Envelope::KIND_TELL || e.kind() == Envelope::KIND_ASK)

@@ -75,28 +75,36 @@ void reply(link_ptr self, std::uint64_t request_id, const google::protobuf::Mess
 
 namespace {
 
-caf::result<std::string> ask_peer(link_ptr self, const link::outgoing_ask& what) {
+failure put_ask(link_ptr self, const link::outgoing_ask& what, std::uint64_t request_id) {
   auto& st = self->state;
   if (st.asks.size() >= st.setup.opts.asks_max)
-    return to_error({errc::resource_exhausted, std::to_string(st.asks.size()) + " questions to node " + st.node_id + " are waiting"});
+    return {errc::resource_exhausted, std::to_string(st.asks.size()) + " questions to node " + st.node_id + " are waiting"};
   Envelope envelope;
   envelope.set_kind(Envelope::KIND_ASK);
-  envelope.set_request_id(st.next_request++);
+  envelope.set_request_id(request_id);
   envelope.set_to(what.to);
   envelope.set_type(what.type);
   envelope.set_payload(what.payload);
   envelope.set_deadline(what.deadline.count());
   switch (put(self, link::priority::normal, envelope)) {
-    case link::sent::closed: return to_error({errc::unavailable, "the link to node " + st.node_id + " is down"});
-    case link::sent::full: return to_error({errc::resource_exhausted, "the queue of messages to node " + st.node_id + " is full"});
+    case link::sent::closed: return {errc::unavailable, "the link to node " + st.node_id + " is down"};
+    case link::sent::full: return {errc::resource_exhausted, "the queue of messages to node " + st.node_id + " is full"};
     case link::sent::queued: break;
   }
-  if (what.inbox) {
-    st.inbox = what.inbox;
-    st.holding = true;
+  return {};
+}
+
+caf::response_promise ask_peer(link_ptr self, const link::outgoing_ask& what) {
+  auto& st = self->state;
+  auto promise = self->make_response_promise();
+  const auto request_id = st.next_request++;
+  if (const auto why = put_ask(self, what, request_id); !why.ok()) {
+    promise.deliver(to_error(why));
+    return promise;
   }
-  auto promise = self->make_response_promise<std::string>();
-  st.asks.emplace(envelope.request_id(), link_state::ask{promise, what.reply_type, now(self) + what.deadline});
+  if (what.inbox)
+    st.inbox = what.inbox;
+  st.asks.emplace(request_id, link_state::ask{promise, what.reply_type, what.deliver, now(self) + what.deadline});
   arm(self);
   return promise;
 }
@@ -276,6 +284,7 @@ void begin(link_ptr self, link_setup setup) {
   st.streams = std::make_unique<stream_core>(st.setup.streams_from, st.setup.opts.streams_max);
   self->set_label("link/" + (st.node_id.empty() ? st.setup.connection->addr() : st.node_id));
   self->set_down_handler([self](caf::down_msg& down) { reader_gone(self, down); });
+  self->set_exit_handler([self](caf::exit_msg&) { link_lost(self, {errc::unavailable, "this node keeps no links any more"}); });
   st.setup.connection->receive([to = self->address(), weak = std::weak_ptr{st.setup.connection}](
                                    std::vector<Envelope>&& envelopes, std::size_t bytes) {
     if (const auto actor = caf::actor_cast<caf::actor>(to))
@@ -290,7 +299,7 @@ void begin(link_ptr self, link_setup setup) {
 caf::behavior run_link(link_ptr self, link_setup setup) {
   begin(self, std::move(setup));
   return {
-    [self](batch& what) { take_batch(self, what.envelopes, what.bytes); },
+    [self](const batch& what) { take_batch(self, what.envelopes, what.bytes); },
     [self](const link::outgoing_ask& what) { return ask_peer(self, what); },
     [self](const link::outgoing_tell& what) { tell_peer(self, what); },
     [self](const link::outgoing_stream& what) { open_reader(self, what); },
@@ -301,7 +310,6 @@ caf::behavior run_link(link_ptr self, link_setup setup) {
     [self](const LogChunk& m) { chunk_to_peer(self, m); },
     [self](const LeaderHint& m) { tell(self, "links", m); },
     [self](const link::link_ended& end) { link_lost(self, end.why); },
-    [self](flush_atom) { release_held(self); },
     [self](tick_atom) { tick(self); },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };

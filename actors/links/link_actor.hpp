@@ -41,8 +41,9 @@ struct link_state {
   std::shared_ptr<const link::rules> rules;
 
   struct ask {
-    caf::typed_response_promise<std::string> promise;
+    caf::response_promise promise;
     std::string reply_type;
+    bool (*deliver)(caf::response_promise& asker, const std::string& payload) = nullptr;
     instant expires{};
   };
   std::uint64_t next_request = 1;
@@ -53,14 +54,12 @@ struct link_state {
   std::map<stream_core::remote, caf::strong_actor_ptr> readers; ///< opened by us, at the peer
   std::vector<std::pair<std::string, LogChunk>> broken; ///< ends that could not be queued yet, and whom they are for
   bool ticking = false;
-  bool holding = false;                  ///< a registration is on its way to the agent by way of its stand-in ...
-  std::vector<Envelope> held;            ///< ... and pushes may not overtake it
   std::uint64_t refused = 0;
   std::uint64_t dropped = 0;
 };
 using link_ptr = observed_session<link_state>*;
 
-/// Understands outgoing_ask (answered with the reply's payload), outgoing_tell, outgoing_stream, what an agent_inbox and a
+/// Understands outgoing_ask, outgoing_tell, outgoing_stream, what an agent_inbox and a
 /// log_sink take, LeaderHint (all for the peer), ReadStatus, and link_ended, with which it ends.
 caf::behavior run_link(link_ptr self, link_setup setup);
 
@@ -70,7 +69,7 @@ caf::behavior run_link(link_ptr self, link_setup setup);
 // -- between the sources of this actor -------------------------------------------------------------------------------------
 
 /// Envelopes of one read. Checks, delivers, gives the bytes back to the connection.
-void take_batch(link_ptr self, std::vector<Envelope>& envelopes, std::size_t bytes);
+void take_batch(link_ptr self, const std::vector<Envelope>& envelopes, std::size_t bytes);
 
 void tell(link_ptr self, const std::string& to, const google::protobuf::Message& message);
 void reply(link_ptr self, std::uint64_t request_id, const google::protobuf::Message& message);
@@ -78,8 +77,6 @@ void reply_error(link_ptr self, std::uint64_t request_id, const failure& why);
 void give_up(link_ptr self, const failure& why);
 /// A chunk of a stream that was opened at the peer.
 void chunk_arrived(link_ptr self, stream_kind kind, LogChunk chunk);
-/// The registration has reached the agent.
-void release_held(link_ptr self);
 /// The peer wants no more of a stream that it has opened here.
 void cancel_here(link_ptr self, std::uint64_t local, stream_kind kind);
 

@@ -16,12 +16,11 @@ struct proxy_options {
   std::string node_id;  ///< the peer's
   std::string to;       ///< what the actor is called there, see role_table
   std::chrono::milliseconds deadline{20'000}; ///< of each question; the asker's own may be shorter
-  std::size_t asks_max = 1024;                ///< more are refused with resource_exhausted
 };
 
 struct proxy_state {
   static inline const char* name = "proxy";
-  std::size_t asking = 0;
+  std::uint64_t asked = 0;
   std::uint64_t lost = 0; ///< tells for which there was no link
   proxy_options opts;
   std::shared_ptr<link::directory> directory;
@@ -48,6 +47,15 @@ void forward_tell(Self* self, const Message& message) {
     ++st.lost;
 }
 
+template <class Reply>
+bool deliver(caf::response_promise& asker, const std::string& payload) {
+  Reply reply;
+  if (!reply.ParseFromString(payload))
+    return false;
+  asker.deliver(std::move(reply));
+  return true;
+}
+
 template <class Reply, class Self, class Message>
 caf::result<Reply> forward_ask(Self* self, const Message& message, caf::strong_actor_ptr inbox = nullptr) {
   auto& st = self->state;
@@ -57,31 +65,10 @@ caf::result<Reply> forward_ask(Self* self, const Message& message, caf::strong_a
   const auto link = st.directory->find(st.opts.node_id);
   if (!link)
     return to_error(no_link(st.opts));
-  if (st.asking >= st.opts.asks_max)
-    return to_error({errc::resource_exhausted, std::to_string(st.asking) + " questions to node " + st.opts.node_id + " are waiting"});
-  ++st.asking;
+  ++st.asked;
   auto promise = self->template make_response_promise<Reply>();
-  const bool registers = inbox != nullptr;
-  link::outgoing_ask ask{st.opts.to, std::string{row->type}, message.SerializeAsString(), std::string{row->reply},
-                         st.opts.deadline, std::move(inbox)};
-  self->request(link->actor, st.opts.deadline, std::move(ask))
-    .then(
-      [self, promise, registers, to = link->actor](const std::string& payload) mutable {
-        --self->state.asking;
-        Reply reply;
-        if (reply.ParseFromString(payload))
-          promise.deliver(std::move(reply));
-        else
-          promise.deliver(to_error({errc::internal, "node " + self->state.opts.node_id + " gave a malformed answer"}));
-        if (registers)
-          caf::anon_send(to, flush_atom_v); // the answer is in the agent's mailbox: what LINK holds may follow it
-      },
-      [self, promise, registers, to = link->actor](const caf::error& error) mutable {
-        --self->state.asking;
-        promise.deliver(to_error(to_failure(error)));
-        if (registers)
-          caf::anon_send(to, flush_atom_v);
-      });
+  promise.delegate(link->actor, link::outgoing_ask{st.opts.to, std::string{row->type}, message.SerializeAsString(),
+                                                   std::string{row->reply}, deliver<Reply>, st.opts.deadline, std::move(inbox)});
   return promise;
 }
 
@@ -126,7 +113,7 @@ struct clause<caf::typed_mpi<caf::detail::type_list<Message>, caf::output_tuple<
     return [self](const Message& message) -> caf::result<Reply> {
       if constexpr (std::is_same_v<Message, ReadStatus>) {
         auto status = self->base_status(message);
-        (*status.mutable_facts())["asking"] = std::to_string(self->state.asking);
+        (*status.mutable_facts())["asked"] = std::to_string(self->state.asked);
         (*status.mutable_facts())["lost"] = std::to_string(self->state.lost);
         return status;
       } else {

@@ -48,7 +48,7 @@ enum class verdict : std::uint8_t {
 [[nodiscard]] std::string_view to_string(verdict v);
 
 /// What workers may send is about themselves: a node_id in it must be the sender's own. Only managers may pass on what
-/// another node has asked of CA.
+/// another node has asked of CA, and lines of its tasks to a reader.
 [[nodiscard]] verdict may_send(const sender& from, std::string_view to, const google::protobuf::Message& message);
 /// What a role may do at all, for types whose content does not matter.
 [[nodiscard]] bool role_suffices(PeerRole have, PeerRole allowed);

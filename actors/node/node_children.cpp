@@ -41,6 +41,12 @@ void start_control(self_ptr self) {
   self->state.controls.start_all();
 }
 
+void let_readers_in(self_ptr self) {
+  auto& st = self->state;
+  for (auto& waiting : std::exchange(st.readers, {}))
+    waiting.promise.delegate(st.manager->store(), subscribe_atom_v, waiting.reader);
+}
+
 void start_leading(self_ptr self) {
   auto& st = self->state;
   if (st.leader)
@@ -115,6 +121,7 @@ void start_manager(self_ptr self, std::uint64_t raft_id, bool force_new_cluster)
                                               [self](const caf::actor& a) { self->monitor(a); });
   st.manager_actors_ending = 3;
   start_control(self);
+  let_readers_in(self);
   st.listen_at = instant::min();
   listen_again(self);
 }

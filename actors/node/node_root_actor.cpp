@@ -115,6 +115,27 @@ void subscribe_logs(self_ptr self, const SubscribeLogs& request, const log_sink&
   self->send(sink, end);
 }
 
+// Whoever subscribes before `swarm init` sees its first service: the subscription waits here, not at the client.
+caf::result<StoreSnapshot> subscribe(self_ptr self, const store_subscriber& reader) {
+  auto& st = self->state;
+  if (st.manager && st.control)
+    return self->delegate(st.manager->store(), subscribe_atom_v, reader);
+  if (st.readers.size() >= calls_max)
+    return to_error({errc::resource_exhausted, std::to_string(st.readers.size()) + " readers wait for this node to be a manager"});
+  auto promise = self->make_response_promise<StoreSnapshot>();
+  st.readers.push_back({promise, reader, time_of(self).now + call_patience});
+  return promise;
+}
+
+void end_waiting_readers(self_ptr self, instant now) {
+  auto& st = self->state;
+  while (!st.readers.empty() && st.readers.front().until <= now) {
+    auto promise = std::move(st.readers.front().promise);
+    st.readers.pop_front();
+    promise.deliver(to_error({errc::deadline_exceeded, st.membership.may_manage().message}));
+  }
+}
+
 // -- time -------------------------------------------------------------------------------------------------------------------
 
 void tick(self_ptr self) {
@@ -127,6 +148,7 @@ void tick(self_ptr self) {
   renew_when_due(self);
   read_group(self);
   listen_again(self);
+  end_waiting_readers(self, now);
   if (!st.unlocking.empty() && now >= st.unlocking.front().until)
     answer_unlocking(self);
   std::deque<waiting_call> due;
@@ -185,12 +207,7 @@ node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
     [self](const ReadLocalNode&) -> caf::result<LocalNode> { return describe_node(self); },
     [self](const ControlRequest& request) { return control<Written>(self, request, true); },
     [self](const ReadObjects& request) { return control<ObjectsRead>(self, request, false); },
-    [self](subscribe_atom, const store_subscriber& subscriber) -> caf::result<StoreSnapshot> {
-      auto& s = self->state;
-      if (auto refused = s.membership.may_manage(); !refused.ok() || !s.manager)
-        return to_error(refused.ok() ? failure{errc::unavailable, text_no_leader} : refused);
-      return self->delegate(s.manager->store(), subscribe_atom_v, subscriber);
-    },
+    [self](subscribe_atom, const store_subscriber& reader) { return subscribe(self, reader); },
     [self](const SubscribeLogs& request, const log_sink& sink) { subscribe_logs(self, request, sink); },
     [self](const LogCredit& credit) {
       if (const auto logs = logs_of(self))

@@ -59,6 +59,13 @@ struct waiting_membership {
   instant until;
 };
 
+/// A subscription to the store of a node that has none yet.
+struct waiting_reader {
+  caf::typed_response_promise<StoreSnapshot> promise;
+  store_subscriber reader;
+  instant until;
+};
+
 struct waiting_call {
   std::function<void()> again;
   instant due;
@@ -123,6 +130,7 @@ struct node_root_state {
   std::vector<waiting_membership> unlocking;       ///< until a leader is known
   std::optional<waiting_membership> join_waiting;  ///< until this node takes part
   std::deque<waiting_call> calls;                  ///< for a leader
+  std::deque<waiting_reader> readers;              ///< until this node has a store: what is written first is seen as well
   bool following = false;                          ///< the cluster object is being read
   bool follow_again = false;                       ///< it has changed meanwhile
   std::vector<membership_promise> leaving;

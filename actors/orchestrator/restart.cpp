@@ -81,6 +81,13 @@ void restart_supervisor::note_end(task_row& row, TaskState ended, wall_ns at) co
 void restart_supervisor::restart(const slot_key& slot, task_row& row) {
   SWARM_CHECK(row.runnable() || state_.is_job());
   const bool ended = row.ended();
+  if (const auto held = delays_.find(row.id); held != delays_.end()) {
+    if (ended && state_.now.now < held->second.start_at) { // even so, no sooner than it was to start
+      state_.wake_at(held->second.start_at, slot);
+      return;
+    }
+    delays_.erase(held);
+  }
   const bool invalid = row.node && state_.is_invalid(row.node);
   const bool again = should_restart(slot, row);
   const bool wait = !state_.is_stopped(row);
@@ -175,7 +182,7 @@ void restart_supervisor::rebuild_slot(const slot_key& slot, const slot_state& ro
     h.quick_failures = quick ? h.quick_failures + 1 : 0;
   }
   for (auto* row : newest_first) {
-    if (row->desired >= static_cast<std::uint32_t>(TASK_STATE_RUNNING) || row->ended())
+    if (row->desired >= static_cast<std::uint32_t>(TASK_STATE_RUNNING))
       continue;
     const auto h = histories_.find(slot);
     const auto delay = h == histories_.end() ? duration{0} : delay_of(*row, h->second);

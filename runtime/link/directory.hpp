@@ -103,12 +103,15 @@ private:
 
 // -- to the actor of a link ----------------------------------------------------------------------------------------------
 
-/// Answered with the reply's payload (std::string), or an error. Ends at the latest after `deadline`.
+/// Answered like the message itself, or with an error; at the latest after `deadline`. Delegated to the LINK, so that the
+/// answer goes straight to the asker: by way of a third actor it could be overtaken by what the peer pushes after it.
 struct outgoing_ask {
   std::string to;
   std::string type;
   std::string payload;
   std::string reply_type;
+  /// Decodes the answer and delivers it; false when it is malformed.
+  bool (*deliver)(caf::response_promise& asker, const std::string& payload) = nullptr;
   duration deadline{};
   caf::strong_actor_ptr inbox; ///< gets what the peer pushes to "agent" from now on; usually null
 };

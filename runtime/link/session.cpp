@@ -233,6 +233,14 @@ void session::take(std::string_view bytes) {
       hear_hello(envelope);
       continue;
     }
+    if (envelope.kind() == Envelope::KIND_ERROR && envelope.request_id() == 0) {
+      // A goodbye, with the reason that the end of the connection after it would hide.
+      deliver();
+      const auto code = envelope.code() <= static_cast<std::uint32_t>(errc::storage_failed) && envelope.code() != 0
+                            ? static_cast<errc>(envelope.code())
+                            : errc::unavailable;
+      return fail({code, envelope.message()});
+    }
     const auto part = parts_.take(envelope);
     if (part == assembler::outcome::whole) {
       batch_bytes_ += frame_header_bytes + envelope.ByteSizeLong();

@@ -72,7 +72,7 @@ test_agent spawn_agent(caf::actor_system& system, std::shared_ptr<record<std::st
       [heard](const SessionInvalid& s) { heard->add("invalid " + s.session_id()); },
       [heard](const NodeOrders&) { heard->add("orders"); },
       [self, heard](const RegisterNode& request, const dispatcher_actor& to) {
-        self->request(to, seconds{10}, request, agent_inbox{test_agent{self}})
+        self->request(to, seconds{2}, request, agent_inbox{test_agent{self}}) // CAF keeps the actor for that long
           .then([heard](const NodeRegistered& s) { heard->add("registered " + s.session_id()); },
                 [heard](const caf::error& e) { heard->add("refused " + std::string{to_string(to_failure(e).code)}); });
       },

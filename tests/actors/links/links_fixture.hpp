@@ -3,53 +3,22 @@
 
 #include <gtest/gtest.h>
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "actors/links/links_sup.hpp"
 #include "runtime/system.hpp"
 #include "tests/support/link_pki.hpp"
+#include "tests/support/record.hpp"
 
 namespace swarm::links::test {
 
 using swarm::test::link_pki;
 
-template <class F>
-bool eventually(F holds, duration patience = seconds{10}) {
-  for (const auto until = std::chrono::steady_clock::now() + patience; std::chrono::steady_clock::now() < until;) {
-    if (holds())
-      return true;
-    std::this_thread::sleep_for(milliseconds{2});
-  }
-  return holds();
-}
-
-/// What actors under test have said, readable from the test's thread.
-template <class T>
-class record {
-public:
-  void add(T what) {
-    const std::lock_guard lock{mutex_};
-    all_.push_back(std::move(what));
-  }
-  [[nodiscard]] std::vector<T> all() const {
-    const std::lock_guard lock{mutex_};
-    return all_;
-  }
-  [[nodiscard]] std::size_t size() const { return all().size(); }
-  bool wait(std::size_t n) const {
-    return eventually([&] { return size() >= n; });
-  }
-
-private:
-  mutable std::mutex mutex_;
-  std::vector<T> all_;
-};
-template <class T>
-using record_ptr = std::shared_ptr<record<T>>;
+using swarm::test::eventually;
+using swarm::test::record;
+using swarm::test::record_ptr;
 
 template <class Reply>
 struct answer {

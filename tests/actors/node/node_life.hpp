@@ -8,6 +8,7 @@
 #include "actors/node/node_root_actor.hpp"
 #include "drivers/simulated/simulated_driver.hpp"
 #include "runtime/system.hpp"
+#include "tests/support/record.hpp"
 
 namespace swarm::node {
 
@@ -33,6 +34,8 @@ public:
     for (int i = 0; i < 1000 && !actor_registry::list(system_, "storage").empty(); ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds{5});
     root_ = node_root_interface{};
+    caf::anon_send_exit(reader_, caf::exit_reason::user_shutdown);
+    reader_ = store_subscriber{};
     EXPECT_TRUE(end_all_actors(system_, patience).empty());
   }
 
@@ -152,21 +155,37 @@ public:
     return write(request);
   }
 
+  failure create_service(const std::string& name) {
+    ControlRequest request;
+    auto& spec = *request.mutable_create_service()->mutable_spec();
+    spec.set_name(name);
+    spec.mutable_task_template()->mutable_container_spec()->set_image("web");
+    return write(request);
+  }
+  /// The names of all services that are created from here on; asks as GATEWAY's event stream does.
+  test::record_ptr<std::string> follow_services() {
+    auto names = std::make_shared<test::record<std::string>>();
+    auto subscribed = std::make_shared<test::record<bool>>();
+    reader_ = system_.spawn([names, subscribed, root = root_](store_subscriber::pointer self) -> store_subscriber::behavior_type {
+      self->request(root, patience, subscribe_atom_v, store_subscriber{self})
+        .then([](const StoreSnapshot&) {}, [](const caf::error&) { ADD_FAILURE() << "the subscription ended"; });
+      subscribed->add(true);
+      return {[names](const EventBatch& batch) {
+        for (const auto& event : batch.services())
+          names->add(event.service().spec().name());
+      }};
+    });
+    EXPECT_TRUE(subscribed->wait(1));
+    return names;
+  }
+
 private:
   system_config cfg_;
   caf::actor_system system_{cfg_};
   node_root_interface root_;
+  store_subscriber reader_;
 };
 
-/// Whether it becomes true within some seconds.
-template <class F>
-bool eventually(F condition, std::chrono::seconds limit = std::chrono::seconds{15}) {
-  for (const auto end = std::chrono::steady_clock::now() + limit; std::chrono::steady_clock::now() < end;) {
-    if (condition())
-      return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds{20});
-  }
-  return false;
-}
+using test::eventually;
 
 } // namespace swarm::node

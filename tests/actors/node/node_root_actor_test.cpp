@@ -58,6 +58,15 @@ TEST_F(node_root_actor_test, init_makes_a_manager_that_a_restart_resumes) {
   EXPECT_EQ(again.local().node_id(), node_id);
 }
 
+TEST_F(node_root_actor_test, a_reader_from_before_init_misses_nothing) {
+  life node{dir.path()};
+  const auto names = node.follow_services();
+  ASSERT_TRUE(node.init().ok());
+  ASSERT_TRUE(node.create_service("first").ok());
+  ASSERT_TRUE(names->wait(1));
+  EXPECT_EQ(names->all(), std::vector<std::string>{"first"});
+}
+
 TEST_F(node_root_actor_test, a_manager_leaves_by_force_only_and_leaves_nothing) {
   life node{dir.path()};
   ASSERT_TRUE(node.init().ok());

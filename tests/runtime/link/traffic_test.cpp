@@ -212,6 +212,24 @@ TEST_F(link_traffic, workers_may_send_less_than_managers_and_strangers_no_parts_
   EXPECT_TRUE(stranger.closed_by_peer());
 }
 
+TEST_F(link_traffic, the_reason_of_a_goodbye_is_not_lost_with_the_connection) {
+  end_point a{io, link_pki::store(pki.manager("a"))};
+  const auto addr = a.listen();
+  const auto who = pki.manager("b");
+  for (std::size_t n = 1; n <= 20; ++n) {
+    raw_client b{addr, who.certificate_pem, who.key_pem};
+    Envelope goodbye;
+    goodbye.set_kind(Envelope::KIND_ERROR);
+    goodbye.set_code(static_cast<std::uint32_t>(errc::permission_denied));
+    goodbye.set_message("removed");
+    b.send_hello();
+    b.send(encode_frame(tell("raft", "RaftMessage")) + encode_frame(goodbye));
+    ASSERT_TRUE(a.wait_down(n));
+    EXPECT_EQ(a.downs.back(), (failure{errc::permission_denied, "removed"}));
+    EXPECT_EQ(a.locked([&] { return a.received.size(); }), n) << "what came before it counts";
+  }
+}
+
 TEST_F(link_traffic, a_truncated_frame_is_just_the_end) {
   end_point a{io, link_pki::store(pki.manager("a"))};
   const auto who = pki.manager("b");
