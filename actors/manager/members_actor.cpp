@@ -92,11 +92,22 @@ void perform(self_ptr self, answer_leave& what) {
     asked.mapped().deliver(to_error(what.error));
 }
 
+void tick_within(self_ptr self, duration time) {
+  auto& st = self->state;
+  const auto at = now(self).now;
+  if (st.tick_at > at && st.tick_at <= at + time)
+    return;
+  st.tick_at = at + time;
+  self->delayed_send(self, time, tick_atom_v);
+}
+
 void proceed(self_ptr self) {
   auto& core = self->state.core;
   for (auto& effect : core.next(now(self)))
     std::visit([self](auto& what) { perform(self, what); }, effect);
   core.check_invariants();
+  if (core.waiting() > 0)
+    tick_within(self, self->state.opts.tick);
 }
 
 // -- what is known -----------------------------------------------------------------------------------------------------------
@@ -163,7 +174,7 @@ members_actor::behavior_type members_keeper(self_ptr self, members_actor_options
   st.core = members_core{opts.core};
   read_state(self);
   read_group(self);
-  self->delayed_send(self, opts.tick, tick_atom_v);
+  tick_within(self, opts.tick);
   return {
     [self](const JoinRaft& request) -> caf::result<RaftJoined> {
       auto& st = self->state;
@@ -188,9 +199,9 @@ members_actor::behavior_type members_keeper(self_ptr self, members_actor_options
       proceed(self);
     },
     [self](tick_atom) {
-      self->delayed_send(self, self->state.opts.tick, tick_atom_v);
       read_group(self);
       proceed(self);
+      tick_within(self, self->state.opts.idle_tick);
     },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };

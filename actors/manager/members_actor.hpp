@@ -11,7 +11,8 @@ namespace swarm::manager {
 
 struct members_actor_options {
   members_options core;
-  duration tick = milliseconds{250};
+  duration tick = milliseconds{250};      ///< while somebody joins or leaves
+  duration idle_tick = seconds{1};        ///< how exactly it is known which managers are within reach
   duration request_timeout = seconds{10};
 };
 
@@ -25,6 +26,7 @@ struct members_state {
   std::map<std::uint64_t, caf::typed_response_promise<RaftJoined>> joining;
   std::map<std::uint64_t, caf::typed_response_promise<RaftLeft>> leaving;
   bool reading = false;
+  instant tick_at; ///< a tick is on its way
   std::uint64_t changes = 0;
   std::uint64_t proposals = 0;
   std::uint64_t failed = 0;

@@ -13,7 +13,7 @@ namespace swarm::node {
 namespace {
 
 constexpr std::chrono::seconds group_deadline{2};
-constexpr duration group_period = milliseconds{250};
+constexpr duration group_period = milliseconds{900};
 constexpr std::chrono::seconds listen_deadline{10};
 constexpr duration listen_retry = seconds{2};
 

@@ -127,6 +127,7 @@ void promotion_failed(self_ptr self, const failure& why) {
   st.asking_for_raft = false;
   const auto wait = std::min<duration>(promote_retry_max, promote_retry_min * (1u << std::min(st.promotion_failures++, 6u)));
   st.promote_at = time_of(self).now + wait;
+  tick_within(self, wait);
   log::warn(self->label(), "not_yet_a_manager", {{"reason", why.message}});
 }
 
@@ -188,6 +189,7 @@ caf::result<MembershipChanged> join_swarm(self_ptr self, const JoinSwarm& reques
   st.membership.become(membership::joining);
   auto promise = self->make_response_promise<MembershipChanged>();
   st.join_waiting = waiting_membership{promise, now + join_patience};
+  tick_within(self, milliseconds{100});
   perform(self, st.joining->core.begin());
   return promise;
 }

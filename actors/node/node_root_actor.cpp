@@ -8,9 +8,11 @@ namespace swarm::node {
 
 namespace {
 
-constexpr std::chrono::milliseconds tick_period{100};
+constexpr duration busy_period = milliseconds{100};
+constexpr duration idle_period = milliseconds{500};
 constexpr duration call_patience = seconds{10}; // for a leader; Swarm's is 20 s, and less after 10 s without one
 constexpr duration call_deadline = seconds{18}; // a little less than GATEWAY's
+constexpr duration call_pause = milliseconds{250};
 constexpr std::size_t calls_max = 4096;
 
 LocalNode describe_node(self_ptr self) {
@@ -69,7 +71,8 @@ void call_control(self_ptr self, const Request& request, caf::typed_response_pro
       return;
     }
     s.calls.push_back({[self, request, promise, write, began] { call_control<Reply>(self, request, promise, write, began); },
-                       time_of(self).now + milliseconds{250}});
+                       time_of(self).now + call_pause});
+    tick_within(self, call_pause);
   };
   const auto target = !write || st.leader ? st.control : st.remote.control;
   if (!target)
@@ -143,7 +146,9 @@ void tick(self_ptr self) {
   const auto now = time_of(self).now;
   if (st.stopping)
     return;
-  self->delayed_send(self, tick_period, tick_atom_v);
+  const bool busy = st.joining || st.join_waiting || st.membership.at() == membership::promoted || !st.calls.empty() ||
+                    !st.unlocking.empty();
+  tick_within(self, busy ? busy_period : idle_period);
   joining_tick(self);
   renew_when_due(self);
   read_group(self);
@@ -182,6 +187,15 @@ MembershipChanged changed(errc code, std::string message) {
   return out;
 }
 
+void tick_within(self_ptr self, duration time) {
+  auto& st = self->state;
+  const auto now = time_of(self).now;
+  if (st.tick_at > now && st.tick_at <= now + time)
+    return;
+  st.tick_at = now + time;
+  self->delayed_send(self, time, tick_atom_v);
+}
+
 std::string host_of(const std::string& address) { return address.substr(0, address.rfind(':')); }
 
 timestamp time_of(self_ptr self) {
@@ -196,7 +210,7 @@ node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
   st.keys = std::make_unique<key_guard>(st.disk->certificates(), st.disk->data_key());
   start_driver(self);
   resume_membership(self);
-  self->delayed_send(self, tick_period, tick_atom_v);
+  tick_within(self, idle_period);
   return {
     [self](const NodeOrders& orders) { take_orders(self, orders); },
     [self](const InitSwarm& request) { return init_swarm(self, request); },

@@ -122,6 +122,7 @@ struct node_root_state {
   bool leading = false;
 
   // -- what is under way
+  instant tick_at;                                 ///< a tick is on its way
   Command bootstrap;                               ///< what `swarm init` still has to propose once RAFT leads
   bool bootstrap_due = false;
   membership_promise init_promise;

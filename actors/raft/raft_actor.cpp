@@ -409,13 +409,46 @@ void perform(self_ptr self, ready work) {
     store_chunk(self, chunk);
 }
 
-// The only door to the core.
-void handle(self_ptr self, event ev) {
+void step(self_ptr self, event ev) {
   auto& st = self->state;
   if (st.ending)
     return;
   st.core->step(std::move(ev));
   perform(self, st.core->take_ready());
+}
+
+/// The core counts ticks. Those that it has called quiet are not waited for one by one: before anything else happens, and
+/// when the next one matters, it hears of all that have passed.
+void catch_up(self_ptr self) {
+  auto& st = self->state;
+  const auto at = now(self);
+  // Not run for so long, though a tick was on its way: others may have decided that this node is gone.
+  if (at - std::max(st.wake_at, st.ticked_to) > st.opts.tick * st.opts.core.election_ticks / 2) {
+    step(self, was_paused{});
+    st.ticked_to = at - st.opts.tick;
+  }
+  for (; st.ticked_to + st.opts.tick <= at && !st.ending; st.ticked_to += st.opts.tick)
+    step(self, tick{});
+}
+
+void arm(self_ptr self) {
+  auto& st = self->state;
+  if (st.ending)
+    return;
+  const auto limit = static_cast<std::uint64_t>(st.opts.sleep_max / st.opts.tick);
+  const auto due = st.ticked_to + st.opts.tick * (1 + static_cast<std::int64_t>(st.core->quiet_ticks(limit)));
+  const auto at = now(self);
+  if (st.wake_at > at && st.wake_at <= due)
+    return;
+  st.wake_at = std::max(due, at);
+  self->delayed_send(self, st.wake_at - at, tick_atom_v);
+}
+
+// The only door to the core.
+void handle(self_ptr self, event ev) {
+  catch_up(self);
+  step(self, std::move(ev));
+  arm(self);
 }
 
 caf::result<MembershipCommitted> on_change(self_ptr self, const ChangeMembership& request) {
@@ -467,13 +500,8 @@ void on_link_changed(self_ptr self, const LinkChanged& change) {
 }
 
 void on_tick(self_ptr self) {
-  auto& st = self->state;
-  self->delayed_send(self, st.opts.tick, tick_atom_v);
-  const auto at = now(self);
-  if (at - st.last_tick > st.opts.tick * st.opts.core.election_ticks / 2)
-    handle(self, was_paused{});
-  st.last_tick = at;
-  handle(self, tick{});
+  catch_up(self);
+  arm(self);
 }
 
 ActorStatus status_of(self_ptr self, const ReadStatus& request) {
@@ -526,9 +554,9 @@ raft_actor::behavior_type raft_member(self_ptr self, raft_actor_options opts, re
     fail_everyone(self, "this manager is stopping");
     self->quit(exit.reason);
   });
-  st.last_tick = now(self);
-  self->delayed_send(self, st.opts.tick, tick_atom_v);
+  st.ticked_to = st.wake_at = now(self);
   perform(self, st.core->take_ready());
+  arm(self);
   return {
     [self](const Command& command) { return on_command(self, command); },
     [self](const ReadIndex&) -> caf::result<ReadIndexReached> {

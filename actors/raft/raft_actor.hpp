@@ -16,6 +16,7 @@ namespace swarm::raft {
 struct raft_actor_options {
   options core;
   duration tick = milliseconds{25};
+  duration sleep_max = seconds{1};           ///< ticks that do nothing are made up for later, but not later than this
   std::size_t max_pending = 10'000;          ///< commands that wait for their result; more are refused
   std::size_t max_appends_in_flight = 16;    ///< beyond this, proposals gather into one batch until STORAGE answers
   duration storage_deadline = seconds{12};   ///< a little more than the core's own watch over the disk
@@ -59,7 +60,8 @@ struct raft_state {
   std::size_t appends_in_flight = 0;
   term_number leading_term = 0; ///< 0 = not leading
   LeadershipChanged leadership; ///< as the core says it, with the leader's node and address
-  instant last_tick;
+  instant ticked_to;            ///< the core has been told of the time until here
+  instant wake_at;              ///< a tick is on its way
   bool pressure = false;
   bool ending = false;
 

@@ -190,6 +190,34 @@ void core::on_tick() {
   }
 }
 
+std::uint64_t core::quiet_ticks(std::uint64_t limit) const {
+  // The tick that makes `elapsed` reach `at` does something; those before it do not.
+  const auto until = [&limit](std::uint64_t elapsed, std::uint64_t at) {
+    limit = std::min(limit, at > elapsed + 1 ? at - elapsed - 1 : 0);
+  };
+  for (const auto& [request, asked] : forwarded_)
+    until(now_, asked.deadline);
+  if (handed_out_ != last_applied_)
+    until(apply_stalled_ticks_, opts_.apply_stall_ticks);
+  if (!in_flight_.empty()) {
+    const auto age = now_ - in_flight_.front().started;
+    until(age, leader_ && !disk_transfer_tried_ ? opts_.disk_transfer_ticks : opts_.disk_stop_ticks);
+  }
+  if (leader_) {
+    if (leader_->transferee != 0)
+      until(now_ - leader_->transfer_started, opts_.election_ticks);
+    if (!leader_->snapshots.empty() || !config_.learners.empty())
+      return 0;
+    if (!alone())
+      until(heartbeat_elapsed_, opts_.heartbeat_ticks);
+  } else if (promotable() && alone() && office_ == office::follower) {
+    return 0;
+  } else if (promotable() || removed_) {
+    until(election_elapsed_, election_timeout_);
+  }
+  return limit;
+}
+
 void core::watch_apply() {
   if (handed_out_ == last_applied_) {
     apply_stalled_ticks_ = 0;

@@ -56,6 +56,9 @@ public:
   [[nodiscard]] bool transferring() const { return leader_ && leader_->transferee != 0; }
   /// Messages that made no sense: wrong recipient, malformed, from removed members.
   [[nodiscard]] std::uint64_t dropped_messages() const { return dropped_messages_; }
+  /// So many of the coming ticks, at most `limit`, will only be counted, if nothing else happens meanwhile: whoever makes
+  /// the ticks may make them up later, all at once.
+  [[nodiscard]] std::uint64_t quiet_ticks(std::uint64_t limit) const;
   [[nodiscard]] bool apply_stalled() const { return apply_stalled_ticks_ >= opts_.apply_stall_ticks; }
 
 private:
