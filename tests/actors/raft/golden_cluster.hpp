@@ -79,7 +79,7 @@ private:
     auto& n = nodes_.at(id);
     if (c.cmd == "tick")
       for (auto left = arg(c, "count", 1); left > 0; --left)
-        step(id, tick{});
+        pass_a_tick(id);
     else if (c.cmd == "silence")
       silence(id);
     else if (c.cmd == "propose")
@@ -149,6 +149,16 @@ private:
     n.held_messages.clear();
     n.to_apply.clear();
     n.disk_held = n.apply_held = false;
+  }
+  /// A tick that was called quiet is one.
+  void pass_a_tick(raft_id id) {
+    auto& n = nodes_.at(id);
+    if (!n.member || n.member->quiet_ticks(1) == 0)
+      return step(id, tick{});
+    n.member->step(tick{});
+    auto work = n.member->take_ready();
+    EXPECT_TRUE(work.empty()) << "node " << id << " called this tick quiet:\n" << n.member->dump();
+    perform(id, std::move(work));
   }
   void silence(raft_id id) {
     const auto before = nodes_.at(id).member->role();

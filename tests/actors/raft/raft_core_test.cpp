@@ -51,6 +51,33 @@ TEST(raft_core, a_group_of_one_elects_itself_without_waiting) {
   EXPECT_EQ(member.role(), RAFT_ROLE_LEADER);
 }
 
+TEST(raft_core, a_leader_alone_has_nothing_to_do_with_time) {
+  core member{quick(), fresh(1, {1})};
+  run_dry(member);
+  EXPECT_EQ(member.quiet_ticks(1000), 1000u);
+  member.step(propose{{{7, "a"}}});
+  const auto work = member.take_ready();
+  EXPECT_EQ(member.quiet_ticks(1000), quick().disk_transfer_ticks - 1) << "it watches its disk";
+  member.step(persisted{work.sequence});
+  run_dry(member);
+  EXPECT_EQ(member.quiet_ticks(1000), 1000u);
+}
+
+TEST(raft_core, a_follower_sleeps_until_its_election_at_most) {
+  core member{quick(), fresh(1, {1, 2, 3})};
+  run_dry(member);
+  const auto quiet = member.quiet_ticks(1000);
+  EXPECT_GE(quiet, quick().election_ticks - 1);
+  EXPECT_LT(quiet, 2 * quick().election_ticks);
+  for (std::uint64_t i = 0; i < quiet; ++i) {
+    member.step(tick{});
+    EXPECT_TRUE(member.take_ready().empty());
+  }
+  EXPECT_EQ(member.quiet_ticks(1000), 0u);
+  member.step(tick{});
+  EXPECT_FALSE(member.take_ready().empty()) << "now it asks for votes";
+}
+
 TEST(raft_core, a_group_of_one_does_not_lead_before_its_vote_is_on_disk) {
   core member{quick(), fresh(1, {1})};
   (void)member.take_ready();
