@@ -191,11 +191,24 @@ void service_state::prepare_networks() {
   }
 }
 
+// The rows of a large batch change together from then on: with neighbouring ids they share the pages of the database.
+task_id service_state::fresh_id() {
+  constexpr int small_batch = 256;
+  constexpr int shared_bits = 16;
+  constexpr auto own = ~std::uint64_t{0} >> shared_bits;
+  auto id = task_id::fresh(rng_);
+  if (creations_.tasks_size() == small_batch)
+    batch_prefix_ = id.hi & ~own;
+  if (creations_.tasks_size() >= small_batch)
+    id.hi = batch_prefix_ | (id.hi & own);
+  return id;
+}
+
 task_row& service_state::create(const slot_key& slot, const node_id& node, TaskState desired) {
   if (!networks_)
     prepare_networks();
   task_row row;
-  row.id = task_id::fresh(rng_);
+  row.id = fresh_id();
   row.node = node;
   row.spec_version = service->spec_version();
   row.created_at = row.status_at = now.wall;

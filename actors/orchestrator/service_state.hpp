@@ -107,6 +107,7 @@ private:
     std::uint32_t before = 0;
     std::uint32_t after = 0;
   };
+  task_id fresh_id();
   void record(change_kind kind, const slot_key& slot, const task_row& row, std::uint32_t before, std::uint32_t after);
   TaskChange& add_change(const task_row& row);
   void prepare_networks();
@@ -125,6 +126,7 @@ private:
   std::set<std::pair<instant, slot_key>> wakes_;
 
   CreateTasks creations_;
+  std::uint64_t batch_prefix_ = 0; ///< of the ids in a large Command
   UpdateTasks updates_;
   RemoveTasks removals_;
   std::optional<UpdateServiceState> service_update_;

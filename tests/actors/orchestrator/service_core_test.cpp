@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <iostream>
+#include <set>
 
 #include "tests/support/leader_cluster.hpp"
 
@@ -282,6 +283,26 @@ TEST(service_core, a_command_holds_at_most_ten_thousand_rows) {
     effects = core.proposed(now, {});
   }
   EXPECT_EQ(sizes, (std::vector<int>{10'000, 10'000, 5'000}));
+}
+
+TEST(service_core, tasks_of_a_large_command_are_neighbours_and_those_of_a_small_one_are_not) {
+  const auto beginnings = [](std::uint64_t replicas) {
+    orchestrator::service_core core{service_id{service_id_of(1)}, 1};
+    EventBatch batch;
+    auto& service = *batch.add_services()->mutable_service();
+    service.set_id(service_id_of(1));
+    *service.mutable_spec() = service_spec("web", replicas);
+    const auto effects = core.apply({instant{seconds{1}}, 1}, batch);
+    std::set<std::uint64_t> high, ids;
+    for (const auto& task : effects.propose->actions(0).create_tasks().tasks()) {
+      high.insert(task_id{task.id()}.hi >> 48);
+      ids.insert(task_id{task.id()}.hi);
+    }
+    EXPECT_EQ(ids.size(), replicas) << "what people see of an id tells tasks apart";
+    return high.size();
+  };
+  EXPECT_GT(beginnings(200), 190u);
+  EXPECT_LE(beginnings(5'000), 257u);
 }
 
 TEST(service_core, nothing_is_proposed_twice_while_the_first_is_under_way) {
