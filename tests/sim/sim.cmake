@@ -16,3 +16,6 @@ add_test(NAME sim_raft_replay COMMAND swarm-sim raft --seed 1 --seeds 10 --lite 
 add_test(NAME sim_raft_planted_bugs COMMAND swarm-sim raft --find-bugs --max-seeds ${SWARM_SIM_BUG_SEEDS})
 set_tests_properties(${sim_fresh} sim_raft_known_seeds sim_raft_replay sim_raft_planted_bugs
                      PROPERTIES LABELS "sim;nocaf" TIMEOUT 600)
+
+add_test(NAME sim_check_history COMMAND sh -c "$<TARGET_FILE:swarm-sim> check-history '${CMAKE_CURRENT_SOURCE_DIR}/support/testdata/histories.json'; test $? -eq 1")
+set_tests_properties(sim_check_history PROPERTIES LABELS "sim;nocaf" TIMEOUT 60)
