@@ -133,8 +133,7 @@ raft_knobs raft_knobs::draw(std::uint64_t seed, bool lite) {
 
 std::uint64_t raft_knobs::catch_up_us(std::uint64_t entries) const {
   constexpr std::size_t entry_bytes = 64; // of what clients write, and around it
-  const auto window = std::min(core.max_append_bytes * core.max_inflight_messages, core.max_inflight_bytes);
-  const auto per_round = std::max<std::uint64_t>(1, window / entry_bytes);
+  const auto per_round = std::max<std::uint64_t>(1, std::min(core.max_append_bytes, core.max_inflight_bytes) / entry_bytes);
   return 2 * (entries / per_round + 1) * (2 * delay_us_max + sync_us_max + apply_us_max);
 }
 
