@@ -16,7 +16,7 @@ void core::on_message(RaftMessage& message) {
     if (message.has_request_vote()) {
       auto reply = message_to(message.from());
       reply.mutable_member_removed();
-      send(std::move(reply));
+      send_after_persist(std::move(reply));
     }
     return;
   }

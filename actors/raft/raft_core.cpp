@@ -82,7 +82,10 @@ void core::fill_write(ready& out) {
   const auto state = hard_state();
   const bool vote_changed = state.term() != saved_.term() || state.voted_for() != saved_.voted_for();
   const bool new_entries = unsaved_from_ <= log_.last_index();
-  if (vote_changed || new_entries) {
+  // That a change of members is committed is on disk before anything follows from it: a removed member that has been
+  // told so is gone, and whoever told it must not ask it for its vote after a restart.
+  const bool members_changed = membership_index_ > saved_.commit_index();
+  if (vote_changed || new_entries || members_changed) {
     out.sequence = ++last_sequence_;
     if ((vote_changed || state.commit_index() != saved_.commit_index())
         && !(opts_.bugs.lost_hard_state && voted_for_ == 0))

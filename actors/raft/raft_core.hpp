@@ -254,6 +254,7 @@ private:
   HardState saved_;            ///< as of the last ready
   term_number persisted_term_ = 0;
   log_index truncate_before_ = 0;
+  log_index membership_index_ = 0; ///< of the last membership that is known to be committed
 
   std::uint64_t dropped_messages_ = 0;
   std::uint64_t apply_stalled_ticks_ = 0;

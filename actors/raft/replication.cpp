@@ -91,6 +91,7 @@ void core::commit_to(log_index index) {
     if (entry->type() == ENTRY_TYPE_CONFIGURATION) {
       Membership membership;
       SWARM_CHECK(membership.ParseFromString(entry->data()), "a membership in the log cannot be read");
+      membership_index_ = i;
       apply_membership(membership);
     }
   }

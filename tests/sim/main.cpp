@@ -9,6 +9,7 @@
 #include <string>
 
 #include "runtime/check.hpp"
+#include "tests/sim/check_history.hpp"
 #include "tests/sim/raft_world.hpp"
 
 namespace swarm {
@@ -232,9 +233,12 @@ std::optional<arguments> parse(int argc, char** argv) {
 } // namespace swarm::sim
 
 int main(int argc, char** argv) {
+  if (argc >= 2 && std::string{argv[1]} == "check-history")
+    return swarm::sim::check_history(argc, argv);
   const auto args = argc >= 2 && std::string{argv[1]} == "raft" ? swarm::sim::parse(argc, argv) : std::nullopt;
   if (!args) {
     std::fputs(swarm::sim::usage, stderr);
+    std::fputs(swarm::sim::check_history_usage, stderr);
     return 2;
   }
   return args->find_bugs ? swarm::sim::find_bugs(*args) : swarm::sim::run_seeds(*args);

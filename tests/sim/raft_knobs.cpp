@@ -1,6 +1,7 @@
 // Derives all options of a run from its seed.
 #include "tests/sim/raft_knobs.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace swarm::sim {
@@ -128,6 +129,12 @@ raft_knobs raft_knobs::draw(std::uint64_t seed, bool lite) {
   out.crash_point_ppm = rng.chance(50) ? static_cast<unsigned>(rng.between(20, 1'000)) : 0;
   out.clock_skew_percent = rng.chance(40) ? static_cast<unsigned>(rng.between(1, 90)) : 0;
   return out;
+}
+
+std::uint64_t raft_knobs::catch_up_us(std::uint64_t entries) const {
+  constexpr std::size_t entry_bytes = 64; // of what clients write, and around it
+  const auto per_round = std::max<std::uint64_t>(1, std::min(core.max_append_bytes, core.max_inflight_bytes) / entry_bytes);
+  return 2 * (entries / per_round + 1) * (2 * delay_us_max + sync_us_max + apply_us_max);
 }
 
 std::string raft_knobs::render() const {

@@ -53,6 +53,9 @@ struct raft_knobs {
   unsigned clock_skew_percent = 0;
 
   [[nodiscard]] static raft_knobs draw(std::uint64_t seed, bool lite);
+  /// How long a member that lacks so many entries may take for them: appends of a few bytes carry one each, a network
+  /// that reorders lets little more than one append through per round trip, and some of these are lost.
+  [[nodiscard]] std::uint64_t catch_up_us(std::uint64_t entries) const;
   [[nodiscard]] std::string render() const;
 };
 

@@ -254,6 +254,18 @@ bool raft_world::converged() {
   return true;
 }
 
+std::uint64_t raft_world::missing_entries() const {
+  raft::log_index longest = 0;
+  auto shortest = ~raft::log_index{0};
+  for (const auto& [id, who] : members_) {
+    if (who->retired)
+      continue;
+    longest = std::max(longest, who->disk.durable().last_index());
+    shortest = std::min(shortest, who->disk.durable().last_index());
+  }
+  return longest < shortest ? 0 : longest - shortest;
+}
+
 void raft_world::converge() {
   std::uint64_t slowest = knobs_.tick_us;
   for (const auto& [id, who] : members_)
@@ -261,7 +273,7 @@ void raft_world::converge() {
   const auto step_us = 2 * knobs_.core.election_ticks * slowest;
   // Slow disks and stores slow everything down that heals.
   const auto patience = step_us + 20 * (knobs_.sync_us_max + knobs_.apply_us_max + knobs_.delay_us_max);
-  const auto give_up = now_ + timeouts_to_converge * patience;
+  const auto give_up = now_ + timeouts_to_converge * patience + knobs_.catch_up_us(missing_entries());
   bool wrote = false;
   while (now_ < give_up) {
     run_until(now_ + step_us / 8);

@@ -111,6 +111,8 @@ private:
   void heal();
   void converge();
   [[nodiscard]] bool converged();
+  /// How far the shortest log is behind the longest.
+  [[nodiscard]] std::uint64_t missing_entries() const;
   [[nodiscard]] member* pick(bool up);
   [[nodiscard]] member* leader();
   void cut(raft::raft_id from, raft::raft_id to);

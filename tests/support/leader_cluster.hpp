@@ -12,15 +12,11 @@
 #include <tuple>
 #include <vector>
 
-#include "actors/dispatcher/assignments_core.hpp"
-#include "actors/dispatcher/routing_core.hpp"
-#include "actors/orchestrator/orchestrator_core.hpp"
-#include "actors/orchestrator/service_core.hpp"
-#include "actors/scheduler/scheduler_core.hpp"
 #include "actors/store/store_core.hpp"
 #include "messages/render.hpp"
 #include "runtime/random.hpp"
 #include "tests/support/builders.hpp"
+#include "tests/support/leader_cores.hpp"
 
 namespace swarm::test {
 
@@ -56,27 +52,21 @@ public:
   void advance(duration by) {
     now.now += by;
     now.wall += by.count();
-    for (auto& [id, service] : services_)
-      take(id, service->tick(now));
-    take(scheduler_->tick(now));
-    enforce(orchestrator_->next_enforcement(now));
+    leader_->tick_all();
   }
   /// Nothing of the old leader but the store is left.
   void lead() {
     queue_.clear();
-    services_.clear();
-    ++term_;
-    orchestrator_ = std::make_unique<orchestrator::orchestrator_core>();
-    scheduler_ = std::make_unique<scheduler::core>();
-    routes_ = std::make_unique<dispatcher::routing_core>();
-    nodes_.clear();
-    const auto snapshot = store.snapshot();
-    route(orchestrator_->load(now, snapshot), {});
-    take(scheduler_->load(now, snapshot));
-    dispatch(routes_->load(snapshot));
+    leader_cores::host host;
+    host.now = [this] { return now; };
+    host.propose = [this](Command command, leader_cores::answer answer) {
+      queue_.push_back({std::move(command), std::move(answer)});
+    };
+    host.read = [this](const ReadObjects& request, ObjectsRead& out) { return store.read(request, out); };
+    leader_ = std::make_unique<leader_cores>(std::move(host), rng);
+    leader_->load(store.snapshot());
     for (auto& [id, agent] : agents_)
       register_agent(id);
-    enforce(orchestrator_->next_enforcement(now));
   }
 
   // -- nodes ----------------------------------------------------------------------------------------------------------------
@@ -203,19 +193,15 @@ public:
     return it->second;
   }
   [[nodiscard]] std::size_t waiting_proposals() const { return queue_.size(); }
-  [[nodiscard]] std::size_t service_actors() const { return services_.size(); }
-  [[nodiscard]] const scheduler::core& placing() const { return *scheduler_; }
-  [[nodiscard]] orchestrator::service_core& deciding(const std::string& id) { return *services_.at(service_id{id}); }
+  [[nodiscard]] std::size_t service_actors() const { return leader_->service_count(); }
+  [[nodiscard]] const scheduler::core& placing() const { return leader_->placing(); }
+  [[nodiscard]] orchestrator::service_core& deciding(const std::string& id) { return leader_->deciding(service_id{id}); }
   [[nodiscard]] const std::map<std::string, std::map<std::string, AssignedTask>>& agents() const { return agents_; }
   std::size_t commands = 0;
 
   void check_invariants() const {
     store.check_invariants();
-    scheduler_->check_invariants();
-    for (const auto& [id, service] : services_)
-      service->check_invariants();
-    for (const auto& [id, node] : nodes_)
-      node->check_invariants();
+    leader_->check_invariants();
   }
 
 private:
@@ -226,97 +212,17 @@ private:
 
   void publish(const EventBatch& batch) {
     note(batch);
-    route(orchestrator_->route(batch), batch);
-    take(scheduler_->apply(now, batch));
-    dispatch(routes_->route(batch));
-    enforce(orchestrator_->next_enforcement(now));
-  }
-
-  void route(orchestrator::routing plan, const EventBatch& whole) {
-    for (const auto& id : plan.fresh) {
-      services_[id] = std::make_unique<orchestrator::service_core>(id, rng());
-      take(id, services_[id]->apply(now, orchestrator_->base()));
-    }
-    const auto give = [&](const service_id& id, const EventBatch& batch) {
-      if (const auto it = services_.find(id); it != services_.end())
-        take(id, it->second->apply(now, batch));
-    };
-    if (plan.whole_to)
-      return give(*plan.whole_to, whole);
-    std::vector<service_id> all;
-    for (const auto& [id, service] : services_)
-      all.push_back(id);
-    for (const auto& id : all)
-      if (const auto part = plan.parts.find(id); part != plan.parts.end())
-        give(id, part->second);
-      else if (plan.whole_to_all)
-        give(id, whole);
-      else if (plan.common.nodes_size() + plan.common.clusters_size() + plan.common.networks_size() > 0)
-        give(id, plan.common);
-  }
-
-  void take(const service_id& id, orchestrator::service_effects effects) {
-    if (effects.propose) {
-      const auto term = term_;
-      queue_.push_back({std::move(*effects.propose), [this, id, term](const failure& outcome) {
-                          const auto it = services_.find(id);
-                          if (term == term_ && it != services_.end())
-                            take(id, it->second->proposed(now, outcome));
-                        }});
-    }
-    if (effects.finished) {
-      services_.erase(id);
-      orchestrator_->retired(id);
-    }
-  }
-
-  void take(scheduler::effects effects) {
-    const auto term = term_;
-    for (auto& p : effects.proposals)
-      queue_.push_back({std::move(p.command), [this, term, ticket = p.ticket](const failure& outcome) {
-                          if (term == term_)
-                            take(scheduler_->proposed(now, ticket, outcome));
-                        }});
-  }
-
-  void enforce(orchestrator::enforcement step) {
-    const auto term = term_;
-    if (step.read_node) {
-      ReadObjects read;
-      read.set_kind(OBJECT_KIND_TASK);
-      read.add_filters()->set_key("node");
-      read.mutable_filters(0)->add_values(*step.read_node);
-      ObjectsRead answer;
-      const auto outcome = store.read(read, answer);
-      enforce(orchestrator_->enforced_read(now, *step.read_node, outcome, answer));
-    }
-    if (step.propose)
-      queue_.push_back({std::move(*step.propose), [this, term](const failure& outcome) {
-                          if (term == term_)
-                            enforce(orchestrator_->proposed(now, outcome));
-                        }});
-  }
-
-  void dispatch(dispatcher::routed plan) {
-    for (const auto& id : plan.fresh)
-      nodes_.try_emplace(id, std::make_unique<dispatcher::assignments_core>(id));
-    for (auto& [id, node] : nodes_)
-      if (plan.to_all.services_size() + plan.to_all.templates_size() > 0)
-        node->apply(plan.to_all);
-    for (const auto& [id, part] : plan.parts)
-      nodes_.at(id)->apply(part);
-    for (const auto& id : plan.gone)
-      nodes_.erase(id);
+    leader_->publish(batch);
   }
 
   void register_agent(const std::string& id) {
-    if (const auto it = nodes_.find(id); it != nodes_.end())
+    if (const auto it = leader_->nodes().find(id); it != leader_->nodes().end())
       it->second->start_session("session" + std::to_string(++sessions_));
   }
 
   void deliver_frames(const std::string& id) {
-    const auto it = nodes_.find(id);
-    if (it == nodes_.end())
+    const auto it = leader_->nodes().find(id);
+    if (it == leader_->nodes().end())
       return;
     auto& agent = agents_[id];
     while (const auto frame = it->second->take_frame()) {
@@ -413,13 +319,8 @@ private:
   }
 
   std::uint64_t index_ = 0;
-  std::uint64_t term_ = 0;
   std::uint64_t sessions_ = 0;
-  std::unique_ptr<orchestrator::orchestrator_core> orchestrator_;
-  std::map<service_id, std::unique_ptr<orchestrator::service_core>> services_;
-  std::unique_ptr<scheduler::core> scheduler_;
-  std::unique_ptr<dispatcher::routing_core> routes_;
-  std::map<std::string, std::unique_ptr<dispatcher::assignments_core>> nodes_;
+  std::unique_ptr<leader_cores> leader_;
   std::map<std::string, std::map<std::string, AssignedTask>> agents_;
   std::set<std::string> silent_;
   std::deque<proposal> queue_;

@@ -40,6 +40,39 @@ std::vector<entry_ptr> run_dry(core& member, std::vector<outcome>* outcomes = nu
   }
 }
 
+RaftMessage from_peer(const core& to, raft_id from) {
+  RaftMessage out;
+  out.set_from(from);
+  out.set_to(to.id());
+  out.set_term(to.term());
+  return out;
+}
+
+void acknowledge(core& leader, raft_id follower, log_index match) {
+  auto reply = from_peer(leader, follower);
+  reply.mutable_append_entries_reply()->set_success(true);
+  reply.mutable_append_entries_reply()->set_match_index(match);
+  leader.step(received{reply});
+}
+
+/// With the votes of `peer`; its first entry is committed.
+void elect(core& member, raft_id peer) {
+  while (member.role() != RAFT_ROLE_PRE_CANDIDATE)
+    member.step(tick{});
+  for (const bool pre : {true, false}) {
+    run_dry(member);
+    auto vote = from_peer(member, peer);
+    vote.set_term(pre ? member.term() + 1 : member.term());
+    vote.mutable_request_vote_reply()->set_pre_vote(pre);
+    vote.mutable_request_vote_reply()->set_granted(true);
+    member.step(received{vote});
+  }
+  run_dry(member);
+  ASSERT_EQ(member.role(), RAFT_ROLE_LEADER);
+  acknowledge(member, peer, member.log().last_index());
+  run_dry(member);
+}
+
 TEST(raft_core, a_group_of_one_elects_itself_without_waiting) {
   core member{quick(), fresh(1, {1})};
   auto first = member.take_ready();
@@ -208,6 +241,43 @@ TEST(raft_core, a_restart_takes_up_where_the_disk_ends) {
   ASSERT_EQ(committed.size(), 2u);
   EXPECT_EQ(committed[0]->log_index(), 2u) << "what was applied is not applied again";
   EXPECT_EQ(committed[1]->type(), ENTRY_TYPE_NOOP);
+}
+
+// Simulator, seed 7005496: the removed one went away for good, the other had to ask it for its vote after a restart.
+TEST(raft_core, a_removed_member_is_told_so_only_when_the_disk_knows_that_its_vote_is_not_needed) {
+  const auto before = fresh(1, {1, 2});
+  core member{quick(), before};
+  elect(member, 2);
+  change_member removal;
+  removal.kind = member_change::remove;
+  removal.member.set_raft_id(2);
+  member.step(removal);
+  const auto append = member.take_ready();
+  ASSERT_EQ(append.entries.size(), 1u);
+  member.step(persisted{append.sequence});
+  acknowledge(member, 2, 2);
+  const auto committed = member.take_ready();
+  ASSERT_EQ(member.commit_index(), 2u);
+  ASSERT_TRUE(committed.hard_state) << "the commit of a membership is written down";
+  EXPECT_EQ(committed.hard_state->commit_index(), 2u);
+
+  auto question = from_peer(member, 2);
+  question.set_term(member.term() + 1);
+  question.mutable_request_vote()->set_pre_vote(true);
+  member.step(received{question});
+  const auto answer = member.take_ready();
+  EXPECT_TRUE(answer.messages_now.empty());
+  ASSERT_EQ(answer.messages_after_persist.size(), 1u);
+  EXPECT_TRUE(answer.messages_after_persist[0].has_member_removed());
+  EXPECT_EQ(answer.release_after, committed.sequence);
+
+  auto after = before;
+  after.hard_state = *committed.hard_state;
+  after.entries = {member.log().at(1), append.entries[0]};
+  after.applied_index = 1;
+  core again{quick(), after};
+  run_dry(again);
+  EXPECT_EQ(again.role(), RAFT_ROLE_LEADER) << "alone, it needs nobody";
 }
 
 TEST(raft_core, a_group_of_one_keeps_next_to_nothing_in_memory) {
