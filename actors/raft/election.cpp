@@ -1,5 +1,6 @@
 // Elections: pre-vote, vote, leases that keep a healthy leader, and what a message's term means.
 #include <algorithm>
+#include <tuple>
 
 #include "actors/raft/raft_core.hpp"
 #include "runtime/check.hpp"
@@ -107,8 +108,10 @@ void core::on_request_vote(const RaftMessage& message) {
   body.set_pre_vote(pre);
   body.set_granted(granted);
   if (pre) {
-    if (granted)
+    if (granted) {
       reply.set_term(message.term());
+      give_way(message);
+    }
     return send(std::move(reply));
   }
   if (granted) {
@@ -118,6 +121,16 @@ void core::on_request_vote(const RaftMessage& message) {
     election_elapsed_ = 0;
   }
   send_after_persist(std::move(reply));
+}
+
+// Two who ask at the same time would both be encouraged by the rest, and then split its votes and wait once more. One of
+// them withdraws; this costs no safety, for nobody must ask for votes.
+void core::give_way(const RaftMessage& message) {
+  const auto& ask = message.request_vote();
+  const auto theirs = std::tuple{ask.last_log_term(), ask.last_log_index(), message.from()};
+  const auto ours = std::tuple{log_.last_term(), log_.last_index(), id_};
+  if (office_ == office::pre_candidate && theirs > ours)
+    become_follower(term_, 0);
 }
 
 void core::on_request_vote_reply(const RaftMessage& message) {
@@ -162,7 +175,7 @@ void core::on_was_paused() {
 
 void core::reset_election_timer() {
   election_elapsed_ = 0;
-  election_timeout_ = opts_.election_ticks + static_cast<unsigned>(rng_.below(opts_.election_ticks));
+  election_timeout_ = opts_.election_ticks + static_cast<unsigned>(rng_.below(std::max(1u, opts_.election_ticks / 2)));
 }
 
 bool core::promotable() const {
@@ -226,8 +239,13 @@ void core::campaign(bool pre_vote, bool leadership_transfer) {
     if (opts_.bugs.early_own_vote)
       votes_[id_] = true;
   }
+  ask_for_votes(pre_vote, leadership_transfer);
+  count_votes();
+}
+
+void core::ask_for_votes(bool pre_vote, bool leadership_transfer) {
   for (const auto& [id, follower] : progress_) {
-    if (id == id_ || !config_.voters.contains(id))
+    if (votes_.contains(id) || !config_.voters.contains(id) || id == id_)
       continue;
     auto message = message_to(id);
     auto& ask = *message.mutable_request_vote();
@@ -242,7 +260,6 @@ void core::campaign(bool pre_vote, bool leadership_transfer) {
       send_after_persist(std::move(message));
     }
   }
-  count_votes();
 }
 
 vote_result core::tally() const {

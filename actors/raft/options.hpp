@@ -10,10 +10,11 @@
 namespace swarm::raft {
 
 /// Time is counted in ticks; the actor makes one tick 25 ms by default, so heartbeats leave every 50 ms and elections
-/// start after 400-800 ms of silence.
+/// start after 400-600 ms of silence.
 struct options {
   unsigned heartbeat_ticks = 2;
-  unsigned election_ticks = 16;         ///< the real timeout is drawn from [election, 2 * election)
+  unsigned election_ticks = 16;         ///< the real timeout is drawn from [election, 1.5 * election)
+  unsigned pre_vote_ticks = 4;          ///< a pre-candidate asks those again that have not answered
   unsigned link_loss_jitter_ticks = 2;  ///< a follower that lost the leader's link pre-votes after 0..this many ticks
 
   std::size_t max_entry_bytes = 3 << 19;                      ///< 1.5 MiB; more is refused at the door
@@ -46,6 +47,8 @@ struct options {
   [[nodiscard]] std::string problem() const {
     if (heartbeat_ticks == 0)
       return "raft heartbeat must be at least one tick";
+    if (pre_vote_ticks == 0)
+      return "raft pre-votes must be at least one tick apart";
     if (election_ticks < 5 * heartbeat_ticks)
       return "raft election timeout (" + std::to_string(election_ticks) + " ticks) must be at least 5 heartbeats ("
              + std::to_string(5 * heartbeat_ticks) + " ticks)";

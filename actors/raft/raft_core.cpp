@@ -188,6 +188,8 @@ void core::on_tick() {
   } else if (promotable() && !own_vote_unsaved_
              && (election_elapsed_ >= election_timeout_ || (alone() && office_ == office::follower))) {
     campaign(!alone(), false);
+  } else if (promotable() && office_ == office::pre_candidate && election_elapsed_ % opts_.pre_vote_ticks == 0) {
+    ask_for_votes(true, false); // who still heard the leader said nothing; by now it may not
   } else if (removed_ && election_elapsed_ >= election_timeout_) {
     ask_whether_removed();
   }
@@ -217,6 +219,8 @@ std::uint64_t core::quiet_ticks(std::uint64_t limit) const {
     return 0;
   } else if (promotable() || removed_) {
     until(election_elapsed_, election_timeout_);
+    if (office_ == office::pre_candidate)
+      until(election_elapsed_ % opts_.pre_vote_ticks, opts_.pre_vote_ticks);
   }
   return limit;
 }

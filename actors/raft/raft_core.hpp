@@ -135,6 +135,7 @@ private:
   bool accept_term(const RaftMessage& message);
   void answer_old_term(const RaftMessage& message);
   void on_request_vote(const RaftMessage& message);
+  void give_way(const RaftMessage& message);
   void on_request_vote_reply(const RaftMessage& message);
   void on_timeout_now(const RaftMessage& message);
   void on_link_lost(raft_id peer);
@@ -142,6 +143,7 @@ private:
   void become_follower(term_number term, raft_id leader);
   void become_leader();
   void campaign(bool pre_vote, bool leadership_transfer);
+  void ask_for_votes(bool pre_vote, bool leadership_transfer);
   void count_votes();
   void leave_office();
   void reset_election_timer();
