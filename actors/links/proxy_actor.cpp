@@ -3,7 +3,7 @@
 
 namespace swarm::links {
 
-raft_peers::behavior_type carry_raft(observed_ptr<raft_peers, raft_peers_state> self, std::shared_ptr<link::directory> directory) {
+raft_carrier::behavior_type carry_raft(observed_ptr<raft_carrier, raft_peers_state> self, std::shared_ptr<link::directory> directory) {
   self->state.directory = std::move(directory);
   return {
     [self](const RaftMessage& message) {
@@ -19,6 +19,11 @@ raft_peers::behavior_type carry_raft(observed_ptr<raft_peers, raft_peers_state> 
       envelope.set_payload(message.SerializeAsString());
       if (link->connection->send(static_cast<link::priority>(urgency_of(message)), envelope) != link::sent::queued)
         ++st.lost;
+    },
+    [self](const ReadStatus& request) {
+      auto status = self->base_status(request);
+      (*status.mutable_facts())["lost"] = std::to_string(self->state.lost);
+      return status;
     },
   };
 }

@@ -148,15 +148,26 @@ typename Handle::behavior_type behavior_of(Self* self, caf::detail::type_list<Cl
 
 } // namespace proxy
 
+/// `Handle`, and able to tell its own state, as every actor is.
+template <class Handle, class Clauses = typename Handle::signatures>
+struct with_status;
+template <class Handle, class... Clauses>
+struct with_status<Handle, caf::detail::type_list<Clauses...>> {
+  static constexpr bool has = (std::is_same_v<Clauses, status_clause> || ...);
+  using type = typename std::conditional_t<has, caf::typed_actor<Clauses...>, caf::typed_actor<Clauses..., status_clause>>;
+};
+template <class Handle>
+using proxy_interface = typename with_status<Handle>::type;
+
 /// Speaks for the actor that node `opts.node_id` calls `opts.to`. Questions fail with unavailable while there is no link
 /// to that node and when it goes down; of tells, those are lost. It stays when the link goes and comes.
 template <class Handle>
-typename Handle::behavior_type run_proxy(observed_ptr<Handle, proxy_state> self, std::shared_ptr<link::directory> directory,
-                                         proxy_options opts) {
+typename proxy_interface<Handle>::behavior_type run_proxy(observed_ptr<proxy_interface<Handle>, proxy_state> self,
+                                                          std::shared_ptr<link::directory> directory, proxy_options opts) {
   self->state.opts = std::move(opts);
   self->state.directory = std::move(directory);
   self->set_label("proxy/" + self->state.opts.to + "/" + self->state.opts.node_id);
-  return proxy::behavior_of<Handle>(self, typename Handle::signatures{});
+  return proxy::behavior_of<proxy_interface<Handle>>(self, typename proxy_interface<Handle>::signatures{});
 }
 
 struct raft_peers_state {
@@ -165,6 +176,7 @@ struct raft_peers_state {
   std::shared_ptr<link::directory> directory;
 };
 /// To whichever node has the raft id, straight to its connection; lost when there is no link or its queue is full.
-raft_peers::behavior_type carry_raft(observed_ptr<raft_peers, raft_peers_state> self, std::shared_ptr<link::directory> directory);
+using raft_carrier = proxy_interface<raft_peers>;
+raft_carrier::behavior_type carry_raft(observed_ptr<raft_carrier, raft_peers_state> self, std::shared_ptr<link::directory> directory);
 
 } // namespace swarm::links

@@ -145,6 +145,14 @@ TEST_F(links_life, clauses_that_are_local_by_nature_do_not_cross_hosts) {
   EXPECT_TRUE(ask<ActorStatus>(raft, ReadStatus{}).value) << "of the stand-in itself";
 }
 
+TEST_F(links_life, stand_ins_of_actors_without_a_state_to_tell_have_one) {
+  auto a = manager("a");
+  const auto source = caf::actor_cast<caf::actor>(a->proxy<log_source>("b", "agent"));
+  const auto peers = caf::actor_cast<caf::actor>(spawn_raft_peers(system, a->part));
+  EXPECT_TRUE(ask<ActorStatus>(source, ReadStatus{}).value);
+  EXPECT_TRUE(ask<ActorStatus>(peers, ReadStatus{}).value);
+}
+
 TEST_F(links_life, large_answers_arrive_and_too_large_ones_are_an_error) {
   auto opts = host::quick();
   opts.limits.message_bytes = 7 << 20;
