@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,7 +18,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster  # noqa: E402
-from harness import BIN, Failure, call, wait_until  # noqa: E402
+from harness import BIN, Failure, call, run, wait_until  # noqa: E402
 from history import Register, write_histories  # noqa: E402
 
 HOSTS, MANAGERS = 5, 3
@@ -361,28 +360,29 @@ class Chaos:
             for text in register.problems():
                 self.watch.problem(text)
         verdict = check_file(path)
-        if verdict is False:
+        if verdict == "no":
             self.watch.problem(f"swarm-sim check-history {path} says no")
         counts, operations = self.clients.counts, sum(len(r.operations) for r in registers)
         recoveries = sorted(self.recoveries) or [float("nan")]
         print(f"\nseed {self.options.seed}, {self.options.driver}: {self.episodes} episodes, {operations} operations on {len(registers)} registers "
               f"({counts['ok']} acknowledged, {counts['fail']} refused, {counts['info']} without an answer)\n"
               f"well again after {recoveries[len(recoveries) // 2]:.1f} s (median), {recoveries[-1]:.1f} s (worst)\n"
-              f"history: {path}; linearizable by swarm-sim: {'not asked, it cannot' if verdict is None else verdict}\n"
+              f"history: {path}; linearizable by swarm-sim: {verdict}\n"
               f"problems: {len(self.watch.problems)}")
         return not self.watch.problems
 
 
 def check_file(path):
-    """The verdict of swarm-sim; None when it has no such verb."""
+    """The verdict of swarm-sim, which searches: yes, no, undecided, or why it could not be asked."""
     program = f"{BIN}/swarm-sim"
     if not os.path.exists(program):
-        return None
-    done = subprocess.run([program, "check-history", path], stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
-    if done.returncode not in (0, 1):
-        return None
-    sys.stdout.write(done.stdout.decode("utf-8", "replace"))
-    return done.returncode == 0
+        return f"not asked, there is no {program}"
+    code, out, err = run([program, "check-history", path], 600)
+    if code not in (0, 1, 3):
+        raise Failure(f"swarm-sim check-history {path}: {err}")
+    if code == 1:
+        print(out)
+    return {0: "yes", 1: "no", 3: "undecided"}[code]
 
 
 def add_arguments(made):
@@ -404,19 +404,19 @@ def run_all(options):
     out = os.path.abspath(options.out or "build/chaos")
     os.makedirs(out, exist_ok=True)
     home = tempfile.mkdtemp(prefix="swchaos-")
-    run = None
+    chaos = None
     fine = False
     try:
-        run = Chaos(options, home, out)
-        run.begin()
-        run.run()
-        fine = run.judge()
+        chaos = Chaos(options, home, out)
+        chaos.begin()
+        chaos.run()
+        fine = chaos.judge()
     finally:
-        if run:
-            for number, node in run.cluster.nodes.items():
+        if chaos:
+            for number, node in chaos.cluster.nodes.items():
                 if not fine and os.path.exists(node.log):
                     shutil.copyfile(node.log, f"{out}/host{number}.log")
-            run.cluster.clean()
+            chaos.cluster.clean()
         shutil.rmtree(home, ignore_errors=True)
     if not fine:
         print(f"what happened when: {out}/events.jsonl; the hosts' logs are beside it")
