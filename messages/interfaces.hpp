@@ -174,6 +174,7 @@ using node_listener = caf::typed_actor<caf::reacts_to<NodeOrders>>;
 /// | AGENT | NodeHeartbeat             | alive                                 | –              | –      |
 /// | AGENT | UpdateNodeDescription     | the host has changed                  | –              | –      |
 /// | AGENT | UpdateTaskStatus          | observed states                       | –              | –      |
+/// | NODE ROOT | LinkChanged           | a node's link broke off, or is back   | –              | –      |
 /// | STORE | EventBatch                | routed to the NODE actors it concerns | –              | –      |
 /// | self  | tick                      | who has fallen silent; flush statuses | –              | –      |
 /// sends: RAFT ← Command · agent_inbox ← Assignments, TaskStatusAccepted, SessionInvalid
@@ -182,6 +183,7 @@ using dispatcher_actor = caf::typed_actor<
   caf::reacts_to<NodeHeartbeat>,
   caf::reacts_to<UpdateNodeDescription>,
   caf::reacts_to<UpdateTaskStatus>,
+  caf::reacts_to<LinkChanged>,
   caf::reacts_to<EventBatch>,
   caf::reacts_to<tick_atom>,
   status_clause>;

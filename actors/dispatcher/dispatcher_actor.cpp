@@ -102,12 +102,15 @@ void tick(self_ptr self) {
   auto& st = self->state;
   st.flush_due = false;
   const auto now = time_of(self);
-  if (now.now >= st.next_tick) {
+  const bool due = now.now >= st.next_tick;
+  if (due) {
     st.next_tick = now.now + st.opts.tick;
     self->delayed_send(self, st.opts.tick, tick_atom_v);
-    if (st.loaded)
-      for (const auto& id : st.sessions->expire(now))
-        log::info(self->label(), "node_down", {{"node", id}, {"reason", "heartbeat failure"}});
+  }
+  if (st.loaded && (due || (st.expire_at && now.now >= *st.expire_at))) {
+    st.expire_at.reset();
+    for (const auto& id : st.sessions->expire(now))
+      log::info(self->label(), "node_down", {{"node", id}, {"reason", "heartbeat failure"}});
   }
   flush(self);
 }
@@ -169,6 +172,31 @@ void report(self_ptr self, const UpdateTaskStatus& message) {
   flush_soon(self);
 }
 
+// -- links ------------------------------------------------------------------------------------------------------------------------
+
+void link_lost(self_ptr self, const std::string& id) {
+  auto& st = self->state;
+  const auto now = time_of(self);
+  const auto until = st.sessions->link_lost(now, id);
+  if (!until)
+    return;
+  log::info(self->label(), "link_broke_off", {{"node", id}});
+  st.expire_at = std::min(st.expire_at.value_or(*until), *until);
+  self->delayed_send(self, std::max(duration{}, *until - now.now), tick_atom_v);
+}
+
+void link_changed(self_ptr self, const LinkChanged& news) {
+  auto& st = self->state;
+  if (news.up()) {
+    st.broke_off.erase(news.node_id());
+    st.sessions->link_back(news.node_id());
+  } else if (news.broke_off() && st.loaded) {
+    link_lost(self, news.node_id());
+  } else if (news.broke_off()) {
+    st.broke_off.insert(news.node_id());
+  }
+}
+
 // -- events -----------------------------------------------------------------------------------------------------------------------
 
 void loaded(self_ptr self, const StoreSnapshot& snapshot) {
@@ -176,6 +204,8 @@ void loaded(self_ptr self, const StoreSnapshot& snapshot) {
   st.loaded = true;
   st.log_index = snapshot.log_index();
   st.sessions->load(time_of(self), snapshot);
+  for (const auto& id : std::exchange(st.broke_off, {}))
+    link_lost(self, id);
   st.orders.load(snapshot);
   google::protobuf::RepeatedPtrField<NodeEvent> nodes;
   for (const auto& node : snapshot.nodes())
@@ -242,6 +272,7 @@ dispatcher_actor::behavior_type run_dispatcher(self_ptr self, dispatcher_options
         flush_soon(self);
     },
     [self](const UpdateTaskStatus& message) { report(self, message); },
+    [self](const LinkChanged& news) { link_changed(self, news); },
     [self](const EventBatch& batch) { changed(self, batch); },
     [self](tick_atom) { tick(self); },
     [self](const ReadStatus& request) { return status_of(self, request); },

@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "actors/dispatcher/orders_core.hpp"
@@ -42,6 +44,8 @@ struct dispatcher_state {
   bool loaded = false;
   bool flush_due = false;
   instant next_tick{};
+  std::set<std::string> broke_off;  ///< before the state was loaded
+  std::optional<instant> expire_at; ///< sooner than next_tick: a node's time to come back is over
   std::uint64_t log_index = 0;
   std::uint64_t heartbeats = 0;
   std::uint64_t reports = 0;

@@ -1,6 +1,7 @@
 // Decides which nodes have fallen silent.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -15,6 +16,9 @@ inline constexpr int missed_periods = 3;
 /// After a change of leaders nodes need time to find the new one: twice as many.
 inline constexpr int unknown_periods = 2 * missed_periods;
 inline constexpr duration heartbeat_period_default = seconds{5};
+/// A node whose link broke off has this long to come back: 2 s at the default period, never less than a restart takes.
+inline constexpr duration comeback_min = seconds{1};
+constexpr duration comeback_time(duration period) { return std::max(comeback_min, period * 2 / 5); }
 
 struct silent_node {
   std::string node;
@@ -33,6 +37,11 @@ public:
   /// The node ought to be alive, but has not been heard of.
   void expect(instant now, const std::string& node);
   void beat(instant now, const std::string& node);
+  /// Its link broke off: unless it is heard of or linked again, it is silent after comeback_time. That moment; nothing
+  /// when the node is not watched.
+  std::optional<instant> link_lost(instant now, const std::string& node);
+  /// It is linked again: what its heartbeats had earned holds.
+  void link_back(const std::string& node);
   void forget(const std::string& node) { nodes_.erase(node); }
   /// Those that were silent for too long, once each: they are forgotten.
   [[nodiscard]] std::vector<silent_node> expire(instant now);
@@ -42,6 +51,7 @@ private:
   struct entry {
     instant deadline;
     bool unknown = false;
+    std::optional<instant> comeback; ///< sooner than deadline: its link broke off
   };
   duration period_ = heartbeat_period_default;
   std::map<std::string, entry> nodes_;

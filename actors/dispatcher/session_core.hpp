@@ -53,6 +53,10 @@ public:
   [[nodiscard]] bool is_current(const std::string& node, const std::string& session) const;
   [[nodiscard]] std::string session_of(const std::string& node) const; ///< "" = none
 
+  /// The node's link broke off; when it counts as silent unless it comes back.
+  std::optional<instant> link_lost(timestamp now, const std::string& node) { return heartbeats_.link_lost(now.now, node); }
+  void link_back(const std::string& node) { heartbeats_.link_back(node); }
+
   /// Nodes whose session has just ended because they fell silent.
   std::vector<std::string> expire(timestamp now);
 

@@ -104,7 +104,7 @@ void link_down(self_ptr self, const link::connection_ptr& connection, const fail
   } else if (connection->dialled()) {
     log::debug(self->label(), "dial_failed", {{"addr", connection->addr()}, {"error", why}});
   }
-  perform(self, st.peers->down(now(self), id, why));
+  perform(self, st.peers->down(now(self), id, why, connection->broke_off()));
 }
 
 // -- what the owner says ---------------------------------------------------------------------------------------------------
@@ -164,6 +164,7 @@ void set_leader(self_ptr self, const LeaderHint& hint) {
 
 caf::result<ListeningForPeers> listen(self_ptr self, const ListenForPeers& request) {
   ListeningForPeers answer;
+  self->state.peers->among_managers(!request.addr().empty());
   if (request.addr().empty()) {
     self->state.endpoint->stop_listening();
     return answer;

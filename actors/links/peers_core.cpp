@@ -106,7 +106,7 @@ effects peers_core::up(instant now, const std::string& own_node_id, link with) {
   return out;
 }
 
-effects peers_core::down(instant now, std::uint64_t link, const failure& why) {
+effects peers_core::down(instant now, std::uint64_t link, const failure& why, bool broke_off) {
   effects out;
   const auto it = std::find_if(links_.begin(), links_.end(), [&](const auto& l) { return l.second.what.id == link; });
   std::string node_id;
@@ -114,7 +114,9 @@ effects peers_core::down(instant now, std::uint64_t link, const failure& why) {
   if (it != links_.end()) {
     node_id = it->first;
     good = now - it->second.since >= opts_.good_after;
-    out.push_back(report{news(it->second.what, false, why.message)});
+    auto told = news(it->second.what, false, why.message);
+    told.set_broke_off(broke_off);
+    out.push_back(report{std::move(told)});
     links_.erase(it);
   }
   for (auto& [key, t] : targets_) {
@@ -125,6 +127,8 @@ effects peers_core::down(instant now, std::uint64_t link, const failure& why) {
       continue;
     if (good)
       t.failures = 0;
+    else if (!node_id.empty())
+      t.failures = std::min(t.failures, opts_.flapping_max);
     retry(now, t, why);
   }
   dial_due(now, out);
@@ -135,7 +139,7 @@ void peers_core::retry(instant now, target& t, const failure& why) {
   t.last_error = why.message;
   if (t.by_addr)
     t.node_id.clear(); // another node may answer there next time
-  const auto ceiling = std::min(opts_.backoff_max.count(), opts_.backoff_min.count() << std::min(t.failures, doublings_max));
+  const auto ceiling = std::min(backoff_max_.count(), opts_.backoff_min.count() << std::min(t.failures, doublings_max));
   ++t.failures;
   t.due = now + duration{static_cast<std::int64_t>(rng_.between(static_cast<std::uint64_t>(ceiling) / 2, static_cast<std::uint64_t>(ceiling)))};
 }
@@ -150,7 +154,7 @@ effects peers_core::refuse(const std::string& node_id, const failure& why) {
 void peers_core::dial_due(instant now, effects& out) {
   for (auto& [key, t] : targets_)
     if (t.link == 0 && !satisfied(t) && t.due <= now) {
-      t.due = now + opts_.backoff_max; // should the shell never tell what became of it
+      t.due = now + backoff_max_; // should the shell never tell what became of it
       out.push_back(dial{key, t.by_addr ? "" : t.node_id, t.addr});
     }
 }

@@ -18,8 +18,11 @@ namespace swarm::links {
 struct peers_options {
   duration backoff_min = milliseconds{100};
   duration backoff_max = seconds{8};
-  /// A link that held for so long was a good one: the next dial after it comes at once.
+  duration backoff_max_of_managers = seconds{1}; ///< between managers: they are few, and a group without links has no leader
+  /// A link that held for so long was a good one: the next dial after it comes at once. After a shorter one the back-off
+  /// goes on growing, but stays below flapping_max.
   duration good_after = seconds{5};
+  unsigned flapping_max = 3; ///< doublings
   /// Two links in opposite directions that begin within this time were dialled at once; later, the newer one comes from
   /// a peer that knows the older one to be dead.
   duration duplicate_window = seconds{3};
@@ -60,7 +63,7 @@ public:
     bool dialled = false;
   };
 
-  peers_core(peers_options opts, std::uint64_t seed) : opts_{opts}, rng_{seed} {}
+  peers_core(peers_options opts, std::uint64_t seed) : opts_{opts}, backoff_max_{opts.backoff_max}, rng_{seed} {}
 
   /// Keeps a link to the node up, or to whoever answers at addr. A new address of a known node replaces the old one.
   effects connect(instant now, const std::string& node_id, const std::string& addr);
@@ -71,8 +74,11 @@ public:
   void dialling(const std::string& key, std::uint64_t link);
   void dial_failed(instant now, const std::string& key, const failure& why);
 
+  /// This node is a manager, or no longer.
+  void among_managers(bool yes) { backoff_max_ = yes ? opts_.backoff_max_of_managers : opts_.backoff_max; }
+
   effects up(instant now, const std::string& own_node_id, link with);
-  effects down(instant now, std::uint64_t link, const failure& why);
+  effects down(instant now, std::uint64_t link, const failure& why, bool broke_off = false);
   /// Hangs up on this node.
   effects refuse(const std::string& node_id, const failure& why);
   effects tick(instant now);
@@ -103,6 +109,7 @@ private:
   static LinkChanged news(const link& about, bool up, const std::string& reason);
 
   peers_options opts_;
+  duration backoff_max_;
   random_source rng_;
   std::map<std::string, target> targets_; ///< by node id, or by "@" and the address
   std::map<std::string, entry> links_;    ///< by node id

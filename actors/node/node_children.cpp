@@ -240,12 +240,24 @@ void dial_again(self_ptr self) {
   connect_managers(self, managers);
 }
 
+// A new leader's dispatcher learns what happened before it was there, as when the old leader's process died.
+void tell_broke_off(self_ptr self) {
+  auto& st = self->state;
+  LinkChanged news;
+  news.set_broke_off(true);
+  for (const auto& id : st.leader ? st.broke_off : std::set<std::string>{}) {
+    news.set_node_id(id);
+    self->send(st.leader->handles().dispatcher, news);
+  }
+}
+
 void publish(self_ptr self) {
   auto& st = self->state;
   const auto dispatcher = st.leader ? st.leader->handles().dispatcher : st.remote.dispatcher;
   if (st.agent && dispatcher && dispatcher != st.dispatcher_told) {
     st.dispatcher_told = dispatcher;
     self->send(st.agent, subscribe_atom_v, dispatcher);
+    tell_broke_off(self);
   }
   if (!st.links)
     return;

@@ -202,6 +202,28 @@ timestamp time_of(self_ptr self) {
   return {instant{std::chrono::duration_cast<duration>(now_of(self))}, actor_registry::wall_now_ns()};
 }
 
+namespace {
+
+void link_changed(self_ptr self, const LinkChanged& news) {
+  auto& st = self->state;
+  if (st.manager && st.control)
+    self->send(st.manager->raft(), news);
+  if (news.broke_off())
+    st.broke_off.insert(news.node_id());
+  else if (news.up())
+    st.broke_off.erase(news.node_id());
+  if (st.leader)
+    self->send(st.leader->handles().dispatcher, news);
+  if (news.up()) {
+    st.promote_at = {};
+    ask_for_raft(self);
+  }
+  log::info(self->label(), news.up() ? "link_up" : "link_down",
+            {{"node", news.node_id()}, {"addr", news.addr()}, {"reason", news.reason()}});
+}
+
+} // namespace
+
 node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
   auto& st = self->state;
   st.opts = std::move(opts);
@@ -235,19 +257,12 @@ node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
     [self](const LeadershipChanged& change) { take_leadership(self, change); },
     [self](flush_atom) { follow_cluster(self); },
     [self](const PeerRoles& roles) {
+      for (const auto& id : roles.removed())
+        self->state.broke_off.erase(id);
       if (self->state.links)
         self->send(self->state.links->links, roles);
     },
-    [self](const LinkChanged& news) {
-      if (self->state.manager && self->state.control)
-        self->send(self->state.manager->raft(), news);
-      if (news.up()) {
-        self->state.promote_at = {};
-        ask_for_raft(self);
-      }
-      log::info(self->label(), news.up() ? "link_up" : "link_down",
-                {{"node", news.node_id()}, {"addr", news.addr()}, {"reason", news.reason()}});
-    },
+    [self](const LinkChanged& news) { link_changed(self, news); },
     [self](const LeaderHint& hint) { take_hint(self, hint); },
     [self](tick_atom) { tick(self); },
     [self](stop_atom) { stop_node(self); },

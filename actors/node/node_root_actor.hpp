@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -108,6 +109,7 @@ struct node_root_state {
   dispatcher_actor dispatcher_told;                ///< whom the agent registers with
   control_actor control;
   std::optional<cluster_links> links;
+  std::set<std::string> broke_off;                 ///< nodes whose link broke off and is not back: a new dispatcher is told
   leader_proxies remote;                           ///< of another node that leads; empty handles when there is none
   std::uint64_t remote_term = 0;
   std::map<std::string, ManagerAddress> connected; ///< told to LINKS, by node id or "@addr"

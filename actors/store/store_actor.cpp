@@ -57,6 +57,7 @@ CommandResult known_result(const Entry& entry) {
 }
 
 EntriesApplied apply_entries(self_ptr self, const ApplyEntries& request) {
+  self->state.snapshot.reset();
   auto& core = *self->state.core;
   EntriesApplied answer;
   SaveState save;
@@ -98,6 +99,7 @@ void finish_reload(self_ptr self, std::uint64_t applied_index) {
   auto promise = std::move(st.reload->promise);
   auto changes = st.subscribers.empty() ? EventBatch{} : st.core->changes_to(*st.reload->fresh);
   *st.core = std::move(*st.reload->fresh);
+  st.snapshot.reset();
   st.reload.reset();
   ++st.reloads;
   publish(self, std::move(changes));
@@ -166,6 +168,15 @@ ActorStatus status_of(self_ptr self, const ReadStatus& request) {
   return status;
 }
 
+caf::result<StoreSnapshot> share_snapshot(self_ptr self) {
+  auto& st = self->state;
+  if (st.snapshot.empty())
+    st.snapshot = caf::make_message(st.core->snapshot());
+  auto promise = self->make_response_promise<StoreSnapshot>();
+  static_cast<caf::response_promise&>(promise).deliver(st.snapshot);
+  return promise;
+}
+
 } // namespace
 
 store_actor::behavior_type store_keeper(self_ptr self, std::shared_ptr<core> recovered, storage_actor storage) {
@@ -184,7 +195,7 @@ store_actor::behavior_type store_keeper(self_ptr self, std::shared_ptr<core> rec
     [self](subscribe_atom, const store_subscriber& subscriber) {
       if (self->state.subscribers.emplace(subscriber.id(), caf::actor_cast<caf::actor>(subscriber)).second)
         self->monitor(subscriber);
-      return self->state.core->snapshot();
+      return share_snapshot(self);
     },
     [self](const ReadStatus& request) { return status_of(self, request); },
   };

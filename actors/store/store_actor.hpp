@@ -29,6 +29,7 @@ struct store_state {
   std::uint64_t event_batches = 0;
   std::uint64_t reloads = 0;
   std::optional<reloading> reload;
+  caf::message snapshot; ///< as the last subscriber got it, until the next change: a leader's children come all at once
 };
 
 /// See the STORE table in messages/interfaces.hpp. `recovered` holds what the state tables said (core::load for each row,

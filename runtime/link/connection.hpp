@@ -22,6 +22,7 @@ struct limits {
   std::size_t stranger_frame_bytes = 64 << 10;           ///< before LinkHello, and from peers without a certificate
   std::array<queue_bound, priorities> send_queues{{{4 << 20, 16384}, {32 << 20, 65536}, {8 << 20, 4096}}};
   std::size_t unread_bytes = 4 << 20;                    ///< received but not consumed(): more is left with the kernel
+  duration connect = milliseconds{1500};                 ///< from the first SYN to the answer: a lost one is sent again after 1 s
   duration handshake = seconds{5};                       ///< from the first SYN to both hellos
   duration stranger_life = seconds{30};                  ///< of a link without a certificate
   duration silence = seconds{6};                         ///< a peer that says nothing for so long is gone
@@ -51,6 +52,9 @@ public:
   /// These two from `up` on.
   [[nodiscard]] virtual const identity& peer() const = 0;
   [[nodiscard]] virtual const LinkHello& hello() const = 0;
+  /// From `down` on: the peer's end vanished without a word, as when its process is killed. False when either end closed
+  /// the link in order, and after silence.
+  [[nodiscard]] virtual bool broke_off() const = 0;
 
   /// full: this priority's queue is, or the message is larger than one may be; nothing was taken.
   virtual sent send(priority of, const Envelope& envelope) = 0;

@@ -97,6 +97,7 @@ void session::connect(const socket_address& to) {
   if (fd < 0)
     return fail({errc::resource_exhausted, "socket: " + http::errno_text(errno)});
   prepare_socket(fd);
+  arm(std::min(setup_.lim.connect, setup_.lim.handshake));
   const int failed = ::connect(fd, reinterpret_cast<const sockaddr*>(&to.storage), to.size) == 0 ? 0 : errno;
   ssl_ = make_link_ssl(*setup_.tls, fd, setup_.check);
   socket_ = std::make_unique<http::transport>(strand_, fd, ssl_);
@@ -114,6 +115,7 @@ void session::connected() {
   if (error != 0)
     return fail({errc::unavailable, setup_.addr + ": " + http::errno_text(error)});
   stage_ = stage::tls;
+  arm(std::max(duration{}, setup_.lim.handshake - (clock::now() - started_)));
   handshake();
 }
 
@@ -192,7 +194,7 @@ void session::read() {
     if (result.status == http::io_status::eof || result.status == http::io_status::error) {
       if (stage_ != stage::up)
         return fail_handshake("hello of " + setup_.addr, result.error);
-      return fail({errc::unavailable, tls_failure_text(setup_.check, result.error)});
+      return lost(result.error);
     }
     reading_ = true;
     const auto again = [self = shared_from_this()] {
@@ -341,7 +343,7 @@ void session::flush() {
       continue;
     }
     if (result.status == http::io_status::error || result.status == http::io_status::eof)
-      return fail({errc::unavailable, tls_failure_text(setup_.check, result.error)});
+      return lost(result.error);
     writing_ = true;
     if (!std::exchange(blocked_, true))
       progress_ = clock::now();
@@ -366,7 +368,8 @@ void session::arm(duration after) {
 void session::tick() {
   const auto now = clock::now();
   if (stage_ != stage::up)
-    return fail_handshake("no link with " + setup_.addr + " within " + seconds_text(setup_.lim.handshake), ETIMEDOUT);
+    return fail_handshake("no link with " + setup_.addr + " within " +
+                            seconds_text(stage_ == stage::connecting && socket_ ? setup_.lim.connect : setup_.lim.handshake), ETIMEDOUT);
   const auto silence = own_silence();
   // This process itself was held up: what the peer has said meanwhile is still unread.
   if (now - std::exchange(last_tick_, now) > period_ + silence / 2)
@@ -402,6 +405,12 @@ void session::fail_handshake(const std::string& what, int error) {
   const auto late = error == ETIMEDOUT;
   fail({late ? errc::deadline_exceeded : errc::unavailable,
         late ? what : what + ": " + tls_failure_text(setup_.check, error)});
+}
+
+// The socket has ended. Error 0: the peer had said so before; the others but the first are the network's.
+void session::lost(int error) {
+  broke_off_ = error == ECONNRESET || error == EPIPE || error == EPROTO;
+  fail({errc::unavailable, tls_failure_text(setup_.check, error)});
 }
 
 void session::fail(failure why) {

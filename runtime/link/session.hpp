@@ -49,6 +49,7 @@ public:
   const std::string& addr() const override { return setup_.addr; }
   const identity& peer() const override { return peer_; }
   const LinkHello& hello() const override { return hello_; }
+  bool broke_off() const override { return broke_off_; }
   sent send(priority of, const Envelope& envelope) override;
   void receive(receiver to) override;
   void consumed(std::size_t bytes) override;
@@ -74,6 +75,7 @@ private:
   void arm(duration after);
   void fail(failure why);
   void fail_handshake(const std::string& what, int error);
+  void lost(int error);
   [[nodiscard]] duration own_silence() const;
 
   session_setup setup_;
@@ -83,6 +85,7 @@ private:
   std::unique_ptr<http::transport> socket_;
   SSL* ssl_ = nullptr; // owned by socket_
   stage stage_ = stage::connecting;
+  bool broke_off_ = false; // written before `down` is called, read after it
 
   identity peer_;
   LinkHello hello_;

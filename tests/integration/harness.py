@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -83,18 +84,29 @@ def call(path, method, target, body=None, timeout=30, headers=None):
 
 
 class Host:
-    """A host of this test's own: everything that it starts is named after it, so that what is left can be found."""
+    """A host of this test's own: everything that it starts is named after it, so that what is left can be found.
 
-    def __init__(self, name):
-        self.name = f"swit-{zlib.crc32(os.path.abspath(BIN).encode()):08x}-{name}"
-        self.dir = f"/tmp/{self.name}"
+    `switch` (cluster.py) connects it to other hosts. `home` is the folder of a lab: its hosts outlive the program that made
+    them, and `found=True` looks at one that is there already."""
+
+    def __init__(self, name, switch=None, home=None, found=False):
+        self.name = f"{own_prefix(home)}-{name}"
+        self.home = home
+        self.dir = f"{home}/{name}" if home else f"/tmp/{self.name}"
         self.engine_dir = f"{self.dir}/engine"
         self.node_process = None
+        self.task_ids = set()  # of tasks that clean() ended
+        if found:
+            return
         self.clean()  # what a run that was killed left behind
         self.cgroups_before = task_cgroups()
         os.makedirs(self.dir)
-        atexit.register(self.clean)
+        if not home:
+            atexit.register(self.clean)
         self.engine_sh("netns-add", self.name)
+        if switch:
+            switch.connect(self)
+            return
         for arguments in (["link", "add", "eth0", "type", "veth", "peer", "name", "wire"], ["link", "set", "wire", "up"], ["addr", "add", f"{ADDRESS}/24", "dev", "eth0"], ["link", "set", "eth0", "up"]):
             subprocess.run(["ip", "-n", self.name, *arguments], check=True)
 
@@ -107,9 +119,14 @@ class Host:
     def start_engine(self):
         # The node's secrets: on tmpfs before the engine starts, which has a mount namespace of its own.
         os.makedirs(f"{self.dir}/files", exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid,nodev,noexec,mode=0700", "tmpfs", f"{self.dir}/files"], check=True)
+        if not os.path.ismount(f"{self.dir}/files"):
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid,nodev,noexec,mode=0700", "tmpfs", f"{self.dir}/files"], check=True)
         self.engine_sh("start", self.name, self.engine_dir, self.name)
         self.engine_sh("image", self.engine_dir)
+
+    def engine_call(self, *arguments, timeout=10):
+        """The docker CLI straight at the engine: (exit code, stdout, stderr)."""
+        return run(["timeout", str(timeout), "docker", "-H", f"unix://{self.engine_socket}", *arguments], timeout + 5)
 
     @property
     def engine_socket(self):
@@ -125,9 +142,13 @@ class Host:
         self.engine_sh("stop", self.name, self.engine_dir, check=False)
         for mount in sorted((line.split()[1] for line in mounts() if f" {self.dir}/" in line), reverse=True):
             subprocess.run(["umount", "-l", mount], check=False)
+        self.task_ids = set(re.findall(r"/tasks/([0-9a-z]{25})\b", "\n".join(command for _, command in processes_naming(self.dir))))
+        self.task_ids |= {os.path.basename(path) for path in glob.glob(f"{self.dir}/node/**/tasks/*", recursive=True)}
         end_stray_tasks(self.dir)
         self.engine_sh("netns-del", self.name, check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
+        if self.home:  # a lab is taken down with its tasks running; a test must have ended them
+            remove_cgroups(self.task_ids)
 
     def leftovers(self):
         """Text about everything that is still there after clean(); empty when nothing is."""
@@ -135,8 +156,18 @@ class Host:
         left = text if code else ""
         left += "".join(f"process {pid} {command}\n" for pid, command in processes_naming(self.dir))
         left += "".join(line for line in mounts() if self.dir in line)
-        left += "".join(f"cgroup {path}\n" for path in sorted(task_cgroups() - self.cgroups_before))
+        left += "".join(f"cgroup {path}\n" for path in sorted(self.stray_cgroups()))
         return left
+
+    def stray_cgroups(self):
+        if self.home:
+            return {path for path in task_cgroups() if os.path.basename(path.rstrip("/")) in self.task_ids}
+        return task_cgroups() - self.cgroups_before
+
+
+def own_prefix(home=None):
+    """What the names of namespaces and cgroups begin with: one for each checkout's tests, one for each lab."""
+    return f"swlab-{zlib.crc32(home.encode()):08x}" if home else f"swit-{zlib.crc32(f'{HERE} {os.path.abspath(BIN)}'.encode()):08x}"
 
 
 def mounts():
@@ -147,6 +178,15 @@ def mounts():
 def task_cgroups():
     """The process driver's cgroups, one per task and controller."""
     return set(glob.glob("/sys/fs/cgroup/swarm-node/*/")) | set(glob.glob("/sys/fs/cgroup/*/swarm-node/*/"))
+
+
+def remove_cgroups(task_ids):
+    def gone():
+        for path in [p for p in task_cgroups() if os.path.basename(p.rstrip("/")) in task_ids]:
+            os.rmdir(path)
+        return True
+    if task_ids:
+        wait_until("the control groups of the tasks are empty", gone, 5)
 
 
 def processes_naming(text):
@@ -162,6 +202,16 @@ def processes_naming(text):
         if int(pid) != os.getpid() and text in command + environment:
             found.append((int(pid), command))
     return found
+
+
+def process_state(pid, name):
+    """The state letter of that process (T: stopped, Z: ended), "" when there is none of that name."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            before, after = file.read().rsplit(") ", 1)
+    except OSError:
+        return ""
+    return after[0] if before.split(" (", 1)[1] == name[:15] else ""
 
 
 def end_stray_nodes(directory):
@@ -193,6 +243,18 @@ class Node:
         self.flags = flags
         self.process = None
 
+    @property
+    def pid(self):
+        """Of the daemon, whoever started it; None when it does not run."""
+        if self.process:
+            return self.process.pid if self.process.poll() is None else None
+        try:
+            with open(self.pidfile, encoding="utf-8") as file:
+                pid = int(file.read())
+        except (OSError, ValueError):
+            return None
+        return pid if process_state(pid, "swarm-node") not in ("", "Z") else None
+
     def command(self):
         flags = {"host": f"unix://{self.socket}", "control-socket": self.control, "data-root": self.data_root, "pidfile": self.pidfile,
                  "driver": self.driver, "advertise-addr": ADDRESS, "config": "/dev/null", **self.flags}
@@ -213,7 +275,11 @@ class Node:
         wait_until("swarm-node answers /_ping", answers, seconds)
 
     def stop(self, number=signal.SIGTERM, seconds=15):
-        """Returns the exit code (negative: the signal)."""
+        """Returns the exit code (negative: the signal), or None when another program had started it."""
+        if not self.process:
+            os.kill(self.pid, number)
+            wait_until("swarm-node ends", lambda: not self.pid, seconds)
+            return None
         self.process.send_signal(number)
         try:
             return self.process.wait(seconds)

@@ -2,20 +2,15 @@
 """Four hosts without engines, joined to one swarm: joining, failover, loss of a worker, promotion, demotion, removal."""
 import os
 import signal
-import subprocess
 import sys
 import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Failure, Host, Node, main, wait_until  # noqa: E402
+from cluster import Cluster  # noqa: E402
+from harness import main, wait_until  # noqa: E402
 
-SWITCH = "swit-switch"
 QUICK = ["--stop-grace-period", "1s", "--restart-delay", "100ms"]
-
-
-def ip(*arguments, check=True):
-    subprocess.run(["ip", *arguments], check=check, capture_output=not check)
 
 
 class Hosts(unittest.TestCase):
@@ -23,57 +18,24 @@ class Hosts(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        ip("netns", "del", SWITCH, check=False)  # what a run that was killed left behind
-        ip("netns", "add", SWITCH)
-        ip("-n", SWITCH, "link", "add", "br0", "type", "bridge")
-        ip("-n", SWITCH, "link", "set", "br0", "up")
-        cls.hosts, cls.nodes = {}, {}
-        for number in (1, 2, 3, 4):
-            host = Host(f"h{number}")
-            ip("link", "add", "up0", "netns", host.name, "type", "veth", "peer", "name", f"p{number}", "netns", SWITCH)
-            ip("-n", SWITCH, "link", "set", f"p{number}", "master", "br0", "up")
-            ip("-n", host.name, "addr", "add", f"{cls.address(number)}/24", "dev", "up0")
-            ip("-n", host.name, "link", "set", "up0", "up")
-            node = Node(host, "process", **{"advertise-addr": cls.address(number), "node-name": f"host{number}"})
-            node.start()
-            cls.hosts[number], cls.nodes[number] = host, node
+        cls.cluster = Cluster(4)
+        cls.nodes = cls.cluster.nodes
+        cls.address, cls.members, cls.leader = cls.cluster.address, cls.cluster.members, cls.cluster.leader
+        cls.cluster.start()
 
     @classmethod
     def tearDownClass(cls):
-        for node in cls.nodes.values():
-            if node.process and node.process.poll() is None:
-                node.docker("swarm", "leave", "--force")
-                node.stop()
-        for host in cls.hosts.values():
-            host.clean()
-        ip("netns", "del", SWITCH, check=False)
-        left = "".join(host.leftovers() for host in cls.hosts.values())
-        if left:
-            raise Failure(f"left behind:\n{left}")
+        cls.cluster.leave()
+        cls.cluster.clean()
 
     def run(self, result=None):
         before = len(result.failures) + len(result.errors)
         super().run(result)
         if len(result.failures) + len(result.errors) > before:
-            for number, node in self.nodes.items():
-                print(f"--- {self.id()}: end of the log of host{number}{node.log_tail(12)}\n---", file=sys.stderr, flush=True)
-
-    @staticmethod
-    def address(number):
-        return f"10.99.9.1{number}"
-
-    def members(self, through):
-        listed = self.nodes[through].ok("node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}")
-        return {line.split()[0]: line.split()[1:] for line in listed.splitlines()}
-
-    def leader(self, through):
-        return wait_until("somebody leads", lambda: next((int(h[-1]) for h, what in self.members(through).items() if "Leader" in what), None), 15)
+            print(f"--- {self.id()}\n{self.cluster.log_tails()}---", file=sys.stderr, flush=True)
 
     def join(self, number, role, through=1):
-        node = self.nodes[through]
-        token = node.ok("swarm", "join-token", "-q", role).strip()
-        shown = self.nodes[number].ok("swarm", "join", "--token", token, f"{self.address(through)}:2377")
-        self.assertIn(f"This node joined a swarm as a {role}.", shown)
+        self.assertIn(f"This node joined a swarm as a {role}.", self.cluster.join(number, role, through))
 
     def test_010_init_and_join(self):
         self.nodes[1].ok("swarm", "init", "--advertise-addr", self.address(1))

@@ -118,6 +118,7 @@ dispatcher_actor::behavior_type fake_dispatcher(dispatcher_actor::pointer self, 
       done.set_sequence(u.sequence());
       self->send(m->inbox, done);
     },
+    [](const LinkChanged&) {},
     [](const EventBatch&) {},
     [](tick_atom) {},
     [](const ReadStatus&) { return ActorStatus{}; },

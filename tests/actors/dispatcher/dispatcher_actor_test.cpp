@@ -139,6 +139,57 @@ TEST_F(dispatcher_actor_test, silence_is_noticed_after_three_periods) {
   EXPECT_EQ(stored(1).status().message(), "heartbeat failure");
 }
 
+TEST_F(dispatcher_actor_test, a_node_whose_link_broke_off_is_down_after_two_seconds) {
+  start();
+  ASSERT_TRUE(add(1).value);
+  ASSERT_TRUE(add(2).value);
+  for (const std::uint64_t n : {1, 2}) {
+    LinkChanged news;
+    news.set_node_id(nth_id(n, 2));
+    news.set_broke_off(n == 1); // the other one has ended in order, to be restarted
+    caf::anon_send(dispatcher, news);
+  }
+  settle();
+  advance(milliseconds{1'900}, milliseconds{100});
+  EXPECT_EQ(stored(1).status().state(), NODE_STATE_READY);
+  advance(milliseconds{200}, milliseconds{100});
+  EXPECT_EQ(stored(1).status().state(), NODE_STATE_DOWN);
+  EXPECT_EQ(stored(2).status().state(), NODE_STATE_READY);
+}
+
+TEST_F(dispatcher_actor_test, a_link_that_comes_back_in_time_changes_nothing) {
+  start();
+  ASSERT_TRUE(add(1).value);
+  LinkChanged news;
+  news.set_node_id(nth_id(1, 2));
+  news.set_broke_off(true);
+  caf::anon_send(dispatcher, news);
+  settle();
+  advance(seconds{1}, milliseconds{100});
+  news.set_broke_off(false);
+  news.set_up(true);
+  caf::anon_send(dispatcher, news);
+  settle();
+  advance(seconds{10}, milliseconds{100});
+  EXPECT_EQ(stored(1).status().state(), NODE_STATE_READY);
+}
+
+TEST_F(dispatcher_actor_test, a_link_that_broke_off_before_this_leader_knew_the_nodes_counts) {
+  Command command;
+  auto& node = *command.add_actions()->mutable_put_node()->mutable_node();
+  node.set_id(nth_id(1, 2));
+  node.mutable_status()->set_state(NODE_STATE_READY);
+  write(command);
+  spawn();
+  LinkChanged news;
+  news.set_node_id(nth_id(1, 2));
+  news.set_broke_off(true);
+  caf::anon_send(dispatcher, news);
+  settle();
+  advance(milliseconds{2'100}, milliseconds{100});
+  EXPECT_EQ(stored(1).status().state(), NODE_STATE_DOWN);
+}
+
 TEST_F(dispatcher_actor_test, an_old_session_is_told_to_register_again) {
   start();
   (void) add(1);

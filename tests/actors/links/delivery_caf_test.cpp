@@ -55,6 +55,7 @@ dispatcher_actor spawn_dispatcher(caf::actor_system& system, std::shared_ptr<dis
         if (status.session_id() == "old")
           caf::anon_send(caf::actor_cast<caf::actor>(self->current_sender()), stale);
       },
+      [](const LinkChanged&) {},
       [](const EventBatch&) {},
       [](tick_atom) {},
       [](const ReadStatus&) { return ActorStatus{}; },

@@ -29,6 +29,41 @@ protected:
   effects up(std::uint64_t id, const std::string& node, bool dialled = true) { return core.up(now, "m", link(id, node, dialled)); }
 };
 
+TEST_F(peers, a_flapping_link_is_dialled_with_bounded_patience) {
+  (void)core.connect(now, "a", "10.0.0.1:2377");
+  for (std::uint64_t id = 1; id <= 12; ++id) {
+    core.dialling("a", id);
+    (void)up(id, "a");
+    now += seconds{1}; // too short a life for a good link
+    (void)core.down(now, id, lost);
+    ASSERT_TRUE(core.next_due());
+    EXPECT_LE(*core.next_due() - now, milliseconds{800});
+    now = *core.next_due();
+    (void)core.tick(now);
+  }
+}
+
+TEST_F(peers, managers_try_each_other_every_second) {
+  core.among_managers(true);
+  (void)core.connect(now, "a", "10.0.0.1:2377");
+  for (std::uint64_t id = 1; id <= 12; ++id) {
+    core.dialling("a", id);
+    (void)core.down(now, id, lost);
+    EXPECT_LE(*core.next_due() - now, seconds{1});
+    now = *core.next_due();
+    (void)core.tick(now);
+  }
+}
+
+TEST_F(peers, the_news_of_an_end_say_whether_it_broke_off) {
+  (void)up(1, "a");
+  const auto killed = only<report>(core.down(now, 1, lost, true));
+  ASSERT_EQ(killed.size(), 1U);
+  EXPECT_TRUE(killed[0].what.broke_off());
+  (void)up(2, "a");
+  EXPECT_FALSE(only<report>(core.down(now, 2, lost)).at(0).what.broke_off());
+}
+
 TEST_F(peers, a_target_is_dialled_at_once_and_told_of_when_it_is_up) {
   EXPECT_EQ(only<dial>(core.connect(now, "a", "10.0.0.1:2377")), (std::vector{dial{"a", "a", "10.0.0.1:2377"}}));
   core.dialling("a", 1);

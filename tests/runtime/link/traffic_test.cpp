@@ -244,6 +244,26 @@ TEST_F(link_traffic, a_truncated_frame_is_just_the_end) {
   EXPECT_TRUE(a.received.empty());
 }
 
+TEST_F(link_traffic, a_process_that_dies_is_told_from_one_that_closes) {
+  end_point a{io, link_pki::store(pki.manager("a"))};
+  const auto addr = a.listen();
+  const auto who = pki.manager("b");
+  {
+    raw_client b{addr, who.certificate_pem, who.key_pem};
+    b.send_hello();
+    ASSERT_TRUE(a.wait_up());
+  }
+  ASSERT_TRUE(a.wait_down());
+  EXPECT_TRUE(a.ups[0]->broke_off()) << "its socket ended without a word of TLS";
+  {
+    end_point b{io, link_pki::store(pki.manager("c"))};
+    b.dial(addr);
+    ASSERT_TRUE(a.wait_up(2));
+  }
+  ASSERT_TRUE(a.wait_down(2));
+  EXPECT_FALSE(a.ups[1]->broke_off());
+}
+
 TEST_F(link_traffic, random_bytes_of_an_authenticated_peer_break_nothing) {
   end_point a{io, link_pki::store(pki.manager("a"))};
   const auto addr = a.listen();
