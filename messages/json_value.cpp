@@ -162,6 +162,8 @@ failure parse_filters(std::string_view text, std::map<std::string, std::vector<s
   json_value root;
   if (auto error = json_value::parse(text, root, limits); !error.ok())
     return {error.code, "invalid filter: " + error.message};
+  if (root.is_null())
+    return {};
   if (!root.is_object())
     return invalid_filter();
   for (const auto& [key, given] : root.members()) {

@@ -210,9 +210,9 @@ refusal check_service_conversion(const ServiceSpec& spec) {
     return plain_refusal(errc::invalid_argument, "plugins must not use replicated mode");
   for (const auto& config : task.container_spec().configs()) {
     if (!config.has_file() && !config.has_runtime())
-      return plain_refusal(errc::invalid_argument, "either File or Runtime should be set");
+      return plain_refusal(errc::invalid_argument, "invalid Config: either File or Runtime should be set");
     if (config.has_file() && config.has_runtime())
-      return plain_refusal(errc::invalid_argument, "cannot specify both File and Runtime");
+      return plain_refusal(errc::invalid_argument, "invalid Config: cannot specify both File and Runtime");
   }
   return check_modes_given(spec.mode());
 }

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "messages/constraints.hpp"
+#include "messages/service_labels.hpp"
+#include "runtime/text.hpp"
 
 namespace swarm::control {
 
@@ -95,6 +97,9 @@ std::vector<std::string> service_warnings(const ServiceSpec& spec) {
   for (const auto& c : stored_constraints(spec.task_template().placement()))
     if (!is_known_key(c))
       out.push_back("constraint key '" + c.key + "' is not known: no node will ever match, tasks will stay pending");
+  if (const auto label = spec.labels().find(update_deadline_label); label != spec.labels().end() && !update_deadline(spec))
+    out.push_back(std::string{"label "} + update_deadline_label + ": " + text::quoted(label->second)
+                  + " is no duration such as 90s: updates wait without a limit");
   for (const auto& mount : container_of(spec).mounts())
     if (auto problem = mount_problem(mount); !problem.empty())
       out.push_back("tasks will be rejected: " + problem);

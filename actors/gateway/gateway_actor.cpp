@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "actors/gateway/api_error.hpp"
+#include "actors/gateway/network_view.hpp"
 #include "actors/gateway/views.hpp"
 #include "messages/api.pb.h"
 #include "messages/docker_json.hpp"
@@ -89,6 +90,17 @@ void write_object(self_ptr self, call_ptr call, ControlRequest request,
                   std::function<void(const api_call&, const Written&)> done) {
   ask<Written>(self, call, std::move(request), [self, call, done = std::move(done)](const Written& written) {
     if (written_ok(self, *call, written))
+      done(*call, written);
+  });
+}
+
+// A service may name a network that only the engine knows.
+void write_service(self_ptr self, call_ptr call, ControlRequest request,
+                   std::function<void(const api_call&, const Written&)> done) {
+  ask<Written>(self, call, std::move(request), [self, call, done = std::move(done)](const Written& written) {
+    if (const auto name = missing_network(written.message()); written.plain() && !name.empty())
+      answer_missing_network(self, call, written, name);
+    else if (written_ok(self, *call, written))
       done(*call, written);
   });
 }
@@ -399,7 +411,7 @@ void handle_service_create(self_ptr self, call_ptr call) {
   if (!read_body(self, *call, *create.mutable_spec()))
     return;
   create.set_registry_auth(std::string{call->request->headers.get("X-Registry-Auth")});
-  write_object(self, call, std::move(request), [](const api_call& c, const Written& written) {
+  write_service(self, call, std::move(request), [](const api_call& c, const Written& written) {
     ServiceCreateResponse reply;
     reply.set_id(written.id());
     *reply.mutable_warnings() = written.warnings();
@@ -418,12 +430,17 @@ void handle_service_update(self_ptr self, call_ptr call) {
     answer_error(self, *call, {400, "unrecognized rollback option " + std::string{rollback}});
     return;
   }
+  const auto auth_from = query(*call, "registryAuthFrom");
+  if (!auth_from.empty() && auth_from != "spec" && auth_from != "previous-spec") {
+    answer_error(self, *call, {400, "unsupported registryAuthFrom value"});
+    return;
+  }
   update.set_service_id(call->where.id);
   update.set_version(version);
   update.set_registry_auth(std::string{call->request->headers.get("X-Registry-Auth")});
-  update.set_auth_from_previous(query(*call, "registryAuthFrom") == "previous-spec");
+  update.set_auth_from_previous(auth_from == "previous-spec");
   update.set_roll_back(rollback == "previous");
-  write_object(self, call, std::move(request), [](const api_call& c, const Written& written) {
+  write_service(self, call, std::move(request), [](const api_call& c, const Written& written) {
     ServiceUpdateResponse reply;
     *reply.mutable_warnings() = written.warnings();
     answer_json(c, 200, to_json(reply, minor_of(c)));
@@ -446,7 +463,7 @@ bool read_log_options(self_ptr self, const api_call& call, SubscribeLogs& out) {
     std::int64_t lines = 0;
     const auto [rest, ec] = std::from_chars(tail.data(), tail.data() + tail.size(), lines);
     if (ec != std::errc{} || rest != tail.data() + tail.size() || lines < 0) {
-      answer_error(self, call, {400, "tail value must be a positive integer or \"all\""});
+      answer_error(self, call, {400, lines < 0 ? "negative tail values not supported" : "tail value must be a positive integer or \"all\""});
       return false;
     }
     out.set_tail(lines);

@@ -74,6 +74,9 @@ void ask(worker_ptr self, call_ptr call, Request request, F ok) {
 /// Networks: those of swarm scope and those of the engine (networks_actor.cpp).
 void handle_network_routes(worker_ptr self, const call_ptr& call);
 
+/// Answers a refusal that says that this network is not there; in other words when the engine has one of that name.
+void answer_missing_network(worker_ptr self, const call_ptr& call, const Written& refused, const std::string& name);
+
 gateway_worker::behavior_type gateway_worker_actor(observed_ptr<gateway_worker, gateway_state> self,
                                                    node_root_actor root, shared_options options);
 

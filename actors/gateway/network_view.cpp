@@ -168,6 +168,22 @@ std::string carried_network(const json_value& engine_network, std::string_view c
   return std::string{network->as_string()};
 }
 
+std::string missing_network(std::string_view refusal) {
+  constexpr std::string_view before = "network ", after = " not found";
+  if (!refusal.starts_with(before) || !refusal.ends_with(after) || refusal.size() <= before.size() + after.size())
+    return {};
+  return std::string{refusal.substr(before.size(), refusal.size() - before.size() - after.size())};
+}
+
+std::string local_network_refusal(const json_value& engine_network, std::string_view cluster_id) {
+  const auto* scope = engine_network.find("Scope");
+  const auto* name = engine_network.find("Name");
+  if (scope == nullptr || name == nullptr || scope->as_string() != "local" || !carried_network(engine_network, cluster_id).empty())
+    return {};
+  return "The network " + std::string{name->as_string()}
+         + " cannot be used with services. Only networks scoped to the swarm can be used, such as those created with the overlay driver.";
+}
+
 std::string merged_networks_json(const std::string& engine_body, const ObjectsRead& swarm, std::string_view cluster_id,
                                  api_minor api) {
   json_value body = json_value::array();

@@ -30,6 +30,11 @@ struct network_users {
 /// The id of the network of swarm scope that this one of the engine's carries; "" when it is none of this cluster's.
 [[nodiscard]] std::string carried_network(const json_value& engine_network, std::string_view cluster_id);
 
+/// The network that a refusal says is not there ("network X not found"); "" for any other text.
+[[nodiscard]] std::string missing_network(std::string_view refusal);
+/// The refusal of a service that is to use a network of the engine alone; "" when the network may be used.
+[[nodiscard]] std::string local_network_refusal(const json_value& engine_network, std::string_view cluster_id);
+
 /// What POST /networks/create asks for.
 struct network_wish {
   NetworkSpec spec;

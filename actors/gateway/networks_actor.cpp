@@ -342,6 +342,16 @@ void prune_networks(worker_ptr self, const call_ptr& call) {
 
 } // namespace
 
+void answer_missing_network(worker_ptr self, const call_ptr& call, const Written& refused, const std::string& name) {
+  ask<LocalNode>(self, call, ReadLocalNode{}, [self, call, refused, name](const LocalNode& local) {
+    const api_error as_it_is = from_daemon({static_cast<errc>(refused.code()), refused.message()});
+    ask_engine(self->state.options, name, [call, as_it_is, cluster = local.cluster_id()](int, const json_value& found) {
+      const auto text = local_network_refusal(found, cluster);
+      text.empty() ? call->exchange->reply_error(as_it_is.status, as_it_is.message) : call->exchange->reply_error(403, text);
+    });
+  });
+}
+
 void handle_network_routes(worker_ptr self, const call_ptr& call) {
   switch (call->where.to) {
     case target::network_list: return list_networks(self, call);

@@ -61,7 +61,8 @@ EventMessage service_event(const ServiceEvent& e, std::int64_t wall) {
     changed(event, "image", e.old().spec().task_template().container_spec().image(),
             e.service().spec().task_template().container_spec().image());
     changed(event, "replicas", replicas_of(e.old().spec()), replicas_of(e.service().spec()));
-    changed(event, "updatestate", update_state_of(e.old()), update_state_of(e.service()));
+    if (e.service().has_update_status()) // that there is none any more goes without saying, as in Swarm
+      changed(event, "updatestate", update_state_of(e.old()), update_state_of(e.service()));
   }
   return event;
 }

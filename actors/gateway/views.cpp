@@ -85,11 +85,13 @@ void write_attachments(json_writer& out, const Task& task, const network_texts& 
     out.begin_object();
     out.key("Network");
     out.raw(text->second);
-    out.key("Addresses");
-    out.begin_array();
-    for (const auto& address : attached.addresses())
-      out.string(address);
-    out.end_array();
+    if (attached.addresses_size() > 0) {
+      out.key("Addresses");
+      out.begin_array();
+      for (const auto& address : attached.addresses())
+        out.string(address);
+      out.end_array();
+    }
     out.end_object();
   }
   out.end_array();
@@ -139,7 +141,8 @@ void write_task(json_writer& out, const Task& task, const joined_texts& texts, a
   if (task.has_job_iteration() && api.value >= 41) {
     out.key("JobIteration");
     out.begin_object();
-    out.member("Index", static_cast<std::uint64_t>(task.job_iteration()));
+    if (task.job_iteration() != 0)
+      out.member("Index", static_cast<std::uint64_t>(task.job_iteration()));
     out.end_object();
   }
   if (api.value >= 42) {
@@ -147,6 +150,14 @@ void write_task(json_writer& out, const Task& task, const joined_texts& texts, a
     out.null();
   }
   out.end_object();
+}
+
+/// Swarm fills in an endpoint only for a service that publishes ports or has virtual addresses.
+Service shown(const Service& service) {
+  auto out = service;
+  if (out.endpoint().ports().empty() && out.endpoint().virtual_ips().empty() && out.endpoint().spec().ports().empty())
+    out.mutable_endpoint()->mutable_spec()->Clear();
+  return out;
 }
 
 struct allowed_filters {
@@ -168,6 +179,23 @@ const std::vector<std::string_view>& keys_of(ObjectKind kind) {
     if (row.kind == kind)
       return row.keys;
   return none;
+}
+
+std::string upper(std::string text) {
+  for (auto& c : text)
+    c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return text;
+}
+
+/// What else than a text a filter may be: states, roles, memberships.
+failure check_value(ObjectKind kind, const std::string& key, const std::string& value) {
+  TaskState state{};
+  const bool bad = kind == OBJECT_KIND_TASK && key == "desired-state"
+                     ? value.empty() || !TaskState_Parse("TASK_STATE_" + upper(value), &state)
+                   : kind == OBJECT_KIND_NODE && key == "role"       ? value != "manager" && value != "worker"
+                   : kind == OBJECT_KIND_NODE && key == "membership" ? value != "accepted" && value != "pending"
+                                                                     : false;
+  return bad ? failure{errc::internal, "Invalid " + key + " filter: '" + value + "'"} : failure{};
 }
 
 std::string_view state_text(LocalNodeState state) {
@@ -206,15 +234,15 @@ std::string services_json(const ObjectsRead& read, api_minor api) {
   json_writer out{text};
   out.begin_array();
   for (const auto& service : read.services())
-    to_json(service, out, api);
+    to_json(shown(service), out, api);
   out.end_array();
   return text;
 }
 
 std::string service_json(const Service& service, bool insert_defaults, api_minor api) {
   if (!insert_defaults)
-    return to_json(service, api);
-  auto filled = service;
+    return to_json(shown(service), api);
+  auto filled = shown(service);
   apply_service_defaults(*filled.mutable_spec());
   return to_json(filled, api);
 }
@@ -273,8 +301,11 @@ failure check_filters(ObjectKind kind, std::string_view filters, api_minor api, 
       return {errc::invalid_argument, (api.value >= 42 ? "invalid filter '" : "Invalid filter '") + key + "'"};
     auto& filter = *out.add_filters();
     filter.set_key(key);
-    for (const auto& value : values)
+    for (const auto& value : values) {
+      if (auto bad = check_value(kind, key, value); !bad.ok())
+        return bad;
       filter.add_values(value);
+    }
   }
   return {};
 }

@@ -22,11 +22,54 @@ bool holds_replica(service_state& state, const restart_supervisor& restarts, con
          !restarts.should_restart(slot, *newest);
 }
 
+namespace {
+
+/// The task that takes over from this one, if there is one: wanted, not ended, not itself on a node that it must leave.
+const task_row* successor_of(service_state& state, const slot_key& slot, const task_row& row) {
+  const task_row* found = nullptr;
+  for (const auto* other : state.tasks.rows(*state.tasks.slot(slot)))
+    if (other->id != row.id && other->runnable() && !other->ended() && !(other->node && state.is_invalid(other->node)) &&
+        (found == nullptr || other->observed > found->observed))
+      found = other;
+  return found;
+}
+
+// What is up is not given away for a replacement that never comes: without further attempts it stays.
+void replace_leaving(service_state& state, restart_supervisor& restarts, const slot_key& slot, task_row& row) {
+  if (const auto* successor = successor_of(state, slot, row)) {
+    if (successor->observed == TASK_STATE_RUNNING)
+      state.set_desired(slot, row, TASK_STATE_SHUTDOWN);
+    return;
+  }
+  const auto all = state.tasks.rows(*state.tasks.slot(slot));
+  const bool given_up = std::any_of(all.begin(), all.end(), [&](const auto* other) {
+    return other->ended() && other->created_at > row.created_at && other->spec_version == row.spec_version &&
+           !restarts.should_restart(slot, *other);
+  });
+  if (given_up)
+    return;
+  if (restarts.should_restart(slot, row))
+    state.create(slot, {}, TASK_STATE_RUNNING);
+  else
+    restarts.restart(slot, row);
+}
+
+} // namespace
+
 void check(service_state& state, restart_supervisor& restarts, const slot_key& slot) {
   auto* rows = state.tasks.slot(slot);
-  for (auto* row : state.tasks.rows(*rows))
-    if (row->runnable() && (row->ended() || (row->node && state.is_invalid(row->node))))
+  for (auto* row : state.tasks.rows(*rows)) {
+    const bool lost = row->node && state.is_invalid(row->node) && !state.is_leaving(*row);
+    if (!row->runnable() || !(row->ended() || lost))
+      continue;
+    if (!row->ended() && successor_of(state, slot, *row) != nullptr)
+      state.set_desired(slot, *row, TASK_STATE_SHUTDOWN);
+    else
       restarts.restart(slot, *row);
+  }
+  for (auto* row : state.tasks.rows(*rows)) // after the others: what has just failed has its successor now
+    if (state.is_leaving(*row))
+      replace_leaving(state, restarts, slot, *row);
   restarts.advance(slot);
   state.set_counted(*rows, holds_replica(state, restarts, slot));
 }

@@ -83,7 +83,7 @@ void service_core::apply_network(const NetworkEvent& event) {
 
 void service_core::apply_node(const NodeEvent& event, std::uint64_t log_index) {
   const node_id id{event.node().id()};
-  const bool was_invalid = state_.is_invalid(id);
+  const bool was_invalid = state_.is_invalid(id), was_lost = state_.is_lost(id);
   if (event.kind() == CHANGE_KIND_REMOVED) {
     state_.nodes.erase(id);
     state_.orphan_at.erase(id);
@@ -94,11 +94,12 @@ void service_core::apply_node(const NodeEvent& event, std::uint64_t log_index) {
       state_.orphan_at.try_emplace(id, state_.now.now + orphan_after);
     else
       state_.orphan_at.erase(id);
-    if (state_.is_invalid(id) && !was_invalid)
+    if (state_.is_invalid(id) && (!was_invalid || state_.is_lost(id) != was_lost))
       lost_.insert(id);
   }
-  if (state_.templates.size() > 1)
-    updater_.look_again(); // a task of an older version may or may not stay where it is
+  // A task of an older version may or may not stay where it is; one that was leaving stays, and its successor is too many.
+  if (state_.templates.size() > 1 || (was_invalid && !state_.is_invalid(id)))
+    updater_.look_again();
   to_check_.insert(id);
 }
 

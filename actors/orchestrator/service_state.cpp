@@ -73,6 +73,11 @@ bool service_state::is_invalid(const node_id& id) const {
   return n == nullptr || n->status().state() == NODE_STATE_DOWN || n->spec().availability() == NODE_AVAILABILITY_DRAIN;
 }
 
+bool service_state::is_leaving(const task_row& row) const {
+  return row.runnable() && row.observed == TASK_STATE_RUNNING && row.node && is_invalid(row.node) && !is_lost(row.node) &&
+         !is_global() && !is_job() && service && service->spec().update_config().order() == UPDATE_ORDER_START_FIRST;
+}
+
 bool service_state::is_lost(const node_id& id) const {
   const auto* n = node(id);
   return n == nullptr || n->status().state() == NODE_STATE_DOWN;

@@ -57,6 +57,8 @@ public:
   [[nodiscard]] const Node* node(const node_id& id) const;
   /// No task may stay there: unknown, down or drained.
   [[nodiscard]] bool is_invalid(const node_id& id) const;
+  /// It goes on until its replacement is up: it runs, its node is drained, and updates start the new task first.
+  [[nodiscard]] bool is_leaving(const task_row& row) const;
   /// Nothing there will ever stop by itself: unknown or down.
   [[nodiscard]] bool is_lost(const node_id& id) const;
   [[nodiscard]] bool meets_constraints(const Node& node);

@@ -2,7 +2,9 @@
 #include "actors/orchestrator/update.hpp"
 
 #include <algorithm>
+#include <tuple>
 
+#include "messages/service_labels.hpp"
 #include "runtime/check.hpp"
 
 namespace swarm::orchestrator {
@@ -50,6 +52,7 @@ void updater::cancel() {
   queue_.clear();
   workers_.clear();
   updated_.clear();
+  late_.clear();
   rolling_back_.reset();
   unpaused_ = true;
   look_again_ = true;
@@ -102,7 +105,8 @@ updater::dirt updater::dirt_of(const slot_key& slot, const slot_state& rows) {
   const auto all = updatable(slot, rows);
   if (std::any_of(all.begin(), all.end(), [&](const task_row* row) { return is_dirty(*row); }))
     return dirt::outdated;
-  return all.size() > 1 ? dirt::crowded : dirt::none;
+  const auto stay = std::count_if(all.begin(), all.end(), [&](const task_row* row) { return !state_.is_leaving(*row); });
+  return stay > 1 ? dirt::crowded : dirt::none;
 }
 
 // -- runs -------------------------------------------------------------------------------------------------------------------
@@ -152,6 +156,7 @@ void updater::resume(const slot_key& slot, const slot_state& rows) {
       continue;
     workers_[slot] = {.task = row->id, .stop_others = false, .rest_until = {}};
     updated_.emplace(row->id, std::nullopt);
+    state_.mark(slot); // its deadline may have passed
     return;
   }
 }
@@ -217,6 +222,7 @@ void updater::fill() {
 void updater::finish() {
   run_.reset();
   updated_.clear();
+  late_.clear();
   auto status = state_.service->update_status();
   if (status.state() != UPDATE_STATE_UPDATING && status.state() != UPDATE_STATE_ROLLBACK_STARTED)
     return; // crowded slots were cleared, no spec has changed
@@ -232,9 +238,11 @@ void updater::finish() {
 void updater::replace(const slot_key& slot) {
   const auto rows = updatable(slot, *state_.tasks.slot(slot));
   task_row* clean = nullptr;
+  const auto rank = [&](const task_row& row) {
+    return std::tuple{!state_.is_leaving(row), std::uint32_t{row.desired}, std::uint32_t{row.observed}};
+  };
   for (auto* row : rows)
-    if (row->runnable() && !is_dirty(*row) && (clean == nullptr || row->desired > clean->desired ||
-                                               (row->desired == clean->desired && row->observed > clean->observed)))
+    if (row->runnable() && !is_dirty(*row) && (clean == nullptr || rank(*row) > rank(*clean)))
       clean = row;
   if (clean != nullptr) {
     keep(slot, *clean, rows);
@@ -315,8 +323,14 @@ void updater::check(const slot_key& slot) {
     look_again_ = true;
     return;
   }
-  if (row->observed < TASK_STATE_RUNNING)
+  if (row->observed < TASK_STATE_RUNNING) {
+    if (!is_late(slot, *row))
+      return;
+    if (late_.insert(row->id).second)
+      count_failure(row->id, ": it did not come up by the deadline");
+    workers_.erase(it); // it may come up yet; the others need not wait for it
     return;
+  }
   if (row->observed == TASK_STATE_RUNNING) {
     if (const auto since = updated_.find(w.task); since != updated_.end() && !since->second)
       since->second = state_.now.now;
@@ -332,15 +346,35 @@ void updater::note_end(const task_row& row) {
   const auto it = updated_.find(row.id);
   if (!run_ || it == updated_.end() || !row.runnable())
     return;
-  const auto since = it->second;
-  updated_.erase(it); // counts once
+  if (it->second && state_.now.now - *it->second > policy().monitor)
+    updated_.erase(it);
+  else
+    count_failure(row.id, {});
+}
+
+// Each task counts once.
+void updater::count_failure(const task_id& task, const std::string& reason) {
   const auto with = policy();
-  if (with.failure_action == FAILURE_ACTION_CONTINUE || (since && state_.now.now - *since > with.monitor))
+  if (!run_ || updated_.erase(task) == 0 || with.failure_action == FAILURE_ACTION_CONTINUE)
     return;
   ++run_->failures;
   const auto ratio = static_cast<float>(run_->failures) / static_cast<float>(std::max<std::size_t>(1, run_->dirty_slots));
-  if (ratio > with.max_failure_ratio && !failed_)
-    failed_ = row.id;
+  if (ratio <= with.max_failure_ratio || failed_)
+    return;
+  failed_ = task;
+  reason_ = reason;
+}
+
+// By the time of its creation, which is stored: a change of leaders gives nobody more time.
+bool updater::is_late(const slot_key& slot, const task_row& row) {
+  const auto limit = update_deadline(state_.service->spec());
+  if (!limit || !run_ || run_->silent)
+    return false;
+  const auto left = *limit - duration{state_.now.wall - row.created_at};
+  if (left <= duration{0})
+    return true;
+  state_.wake_at(state_.now.now + left, slot);
+  return false;
 }
 
 void updater::act_on_failure(const task_id& task) {
@@ -348,12 +382,13 @@ void updater::act_on_failure(const task_id& task) {
   const bool rollback = is_rollback();
   // A rollback is never rolled back, and without a previous spec there is nothing to go back to.
   const bool back = policy().failure_action == FAILURE_ACTION_ROLLBACK && !rollback && service.has_previous_spec();
-  const auto because = " due to failure or early termination of task " + task.str();
+  const auto because = " due to failure or early termination of task " + task.str() + std::exchange(reason_, {});
   auto status = service.update_status();
   run_.reset();
   failed_.reset();
   queue_.clear();
   updated_.clear();
+  late_.clear();
   unpaused_ = false;
   if (back) {
     status.set_state(UPDATE_STATE_ROLLBACK_STARTED);

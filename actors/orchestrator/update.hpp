@@ -91,6 +91,9 @@ private:
   void keep(const slot_key& slot, task_row& kept, const std::vector<task_row*>& rows);
   void stop_all_but(const slot_key& slot, const task_row& kept);
   void rest(worker& w, const slot_key& slot);
+  /// False when the service sets no deadline, or the task has time left; then its slot is woken at the end of it.
+  [[nodiscard]] bool is_late(const slot_key& slot, const task_row& row);
+  void count_failure(const task_id& task, const std::string& reason);
   void act_on_failure(const task_id& task);
   void finish();
 
@@ -101,9 +104,11 @@ private:
   std::optional<std::uint64_t> rolling_back_; ///< the spec version that is being rolled back from
   std::optional<run> run_;
   std::optional<task_id> failed_; ///< the one that was too many; acted on as soon as nothing is in flight
+  std::string reason_;            ///< what is said of it beyond Swarm's words
   std::deque<slot_key> queue_;
   std::map<slot_key, worker> workers_;
   std::map<task_id, std::optional<instant>> updated_; ///< tasks of this run: since when they are RUNNING
+  std::set<task_id> late_;                            ///< of these: not up by the deadline
 };
 
 } // namespace swarm::orchestrator

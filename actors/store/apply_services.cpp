@@ -126,10 +126,10 @@ failure applier::update_service(const std::shared_ptr<const Service>& old, PutSe
     fresh.mutable_spec()->Swap(put.mutable_service()->mutable_spec());
     fresh.clear_update_status();
     set_spec_version(fresh, old.get());
-    if (is_job(fresh.spec())) {
-      fresh.mutable_job_status()->mutable_job_iteration()->set_index(index_);
-      fresh.mutable_job_status()->set_last_execution(command_.proposed_at());
-    }
+  }
+  if (is_job(fresh.spec())) { // it runs again
+    fresh.mutable_job_status()->mutable_job_iteration()->set_index(index_);
+    fresh.mutable_job_status()->set_last_execution(command_.proposed_at());
   }
   if (auto bad = check_ports(fresh.spec(), fresh.id()); !bad.ok())
     return bad;

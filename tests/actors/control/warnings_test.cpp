@@ -49,6 +49,14 @@ TEST(warnings_test, fields_without_effect_are_named_by_their_path) {
   EXPECT_EQ(control::service_warnings(spec).size(), 3u);
 }
 
+TEST(warnings_test, a_deadline_that_is_no_duration_sets_no_limit) {
+  auto spec = service_spec("web");
+  (*spec.mutable_labels())["swarm.update.deadline"] = "1m30s";
+  EXPECT_TRUE(control::service_warnings(spec).empty());
+  (*spec.mutable_labels())["swarm.update.deadline"] = "soon";
+  EXPECT_EQ(only(spec), "label swarm.update.deadline: \"soon\" is no duration such as 90s: updates wait without a limit");
+}
+
 TEST(warnings_test, an_unknown_constraint_key_will_never_match) {
   auto spec = service_spec("web");
   spec.mutable_task_template()->mutable_placement()->add_constraints("node.colour == red");

@@ -83,6 +83,26 @@ TEST(carried_network, is_known_by_the_labels_of_this_cluster_alone) {
   EXPECT_EQ(carried_network(json_value{}, "C"), "");
 }
 
+TEST(missing_network, is_named_by_the_refusal) {
+  EXPECT_EQ(missing_network("network loc not found"), "loc");
+  EXPECT_EQ(missing_network("network  not found"), "");
+  EXPECT_EQ(missing_network("network not found"), "");
+  EXPECT_EQ(missing_network("service a not found"), "");
+}
+
+TEST(local_network_refusal, speaks_of_networks_of_the_engine_alone) {
+  const auto refusal = [](const char* text) {
+    json_value network;
+    EXPECT_TRUE(json_value::parse(text, network).ok());
+    return local_network_refusal(network, "c1");
+  };
+  EXPECT_EQ(refusal(R"({"Name":"loc","Scope":"local"})"),
+            "The network loc cannot be used with services. Only networks scoped to the swarm can be used, such as those created "
+            "with the overlay driver.");
+  EXPECT_EQ(refusal(R"({"Name":"ov","Scope":"swarm"})"), "");
+  EXPECT_EQ(refusal("null"), "");
+}
+
 TEST(read_network_wish, overlay_and_scope_decide_whose_it_is) {
   const auto wish = [](const std::string& body) {
     network_wish out;

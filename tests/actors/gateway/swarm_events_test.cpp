@@ -35,6 +35,18 @@ TEST(swarm_events, an_update_names_what_changed) {
   EXPECT_EQ(attributes.count("updatestate.new"), 0u);
 }
 
+TEST(swarm_events, an_update_status_that_is_cleared_is_not_told) {
+  EventBatch batch;
+  auto& e = *batch.add_services();
+  e.set_kind(CHANGE_KIND_UPDATED);
+  e.mutable_service()->mutable_spec()->set_name("web");
+  e.mutable_old()->mutable_spec()->set_name("web");
+  e.mutable_old()->mutable_update_status()->set_state(UPDATE_STATE_ROLLBACK_STARTED);
+  const auto events = swarm_events(batch);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].actor().attributes().size(), 1u);
+}
+
 TEST(swarm_events, filters_combine_as_and_of_ors) {
   EventBatch batch;
   auto& e = *batch.add_services();

@@ -74,6 +74,16 @@ TEST(tasks_json, shows_the_networks_that_a_task_is_on_with_its_addresses) {
   EXPECT_EQ(list.items()[1].find("NetworksAttachments"), nullptr);
 }
 
+TEST(tasks_json, the_first_iteration_of_a_job_has_no_index) {
+  auto read = two_tasks();
+  read.mutable_tasks(0)->set_job_iteration(0);
+  read.mutable_tasks(1)->set_job_iteration(3);
+  const auto list = parsed(tasks_json(read, {50}));
+  ASSERT_NE(list.items()[0].find("JobIteration"), nullptr);
+  EXPECT_TRUE(list.items()[0].find("JobIteration")->members().empty());
+  EXPECT_EQ(list.items()[1].find("JobIteration")->find("Index")->as_integer(), 3);
+}
+
 TEST(tasks_json, older_clients_do_not_see_newer_fields) {
   EXPECT_EQ(parsed(tasks_json(two_tasks(), {41})).items()[0].find("Volumes"), nullptr);
 }
@@ -86,6 +96,20 @@ TEST(service_json, shows_defaults_only_when_asked) {
   const auto filled = parsed(service_json(service, true, {50}));
   ASSERT_NE(filled.find("Spec")->find("UpdateConfig"), nullptr);
   EXPECT_EQ(filled.find("Spec")->find("UpdateConfig")->find("Parallelism")->as_integer(), 1);
+}
+
+TEST(service_json, shows_an_endpoint_only_where_there_is_something_to_reach) {
+  Service service;
+  auto& endpoint = *service.mutable_endpoint()->mutable_spec();
+  endpoint.set_mode(ENDPOINT_MODE_VIP);
+  *service.mutable_spec()->mutable_endpoint_spec() = endpoint;
+  EXPECT_TRUE(parsed(service_json(service, false, {50})).find("Endpoint")->find("Spec")->members().empty());
+  ObjectsRead read;
+  *read.add_services() = service;
+  EXPECT_TRUE(parsed(services_json(read, {50})).items()[0].find("Endpoint")->find("Spec")->members().empty());
+  service.mutable_endpoint()->add_virtual_ips()->set_addr("10.0.1.2/24");
+  EXPECT_EQ(parsed(service_json(service, false, {50})).find("Endpoint")->find("Spec")->find("Mode")->as_string(), "vip");
+  EXPECT_EQ(service.spec().endpoint_spec().mode(), ENDPOINT_MODE_VIP);
 }
 
 TEST(cluster_view, never_shows_keys_and_shows_tokens_only_when_asked) {
@@ -121,6 +145,22 @@ TEST(check_filters, unknown_keys_are_refused_in_the_words_of_the_version) {
   EXPECT_TRUE(check_filters(OBJECT_KIND_TASK, R"({"_up-to-date":{"true":true},"service":["web"]})", {50}, out).ok());
   EXPECT_EQ(out.filters_size(), 2);
   EXPECT_FALSE(check_filters(OBJECT_KIND_TASK, "{", {50}, out).ok());
+}
+
+TEST(check_filters, values_out_of_range_are_refused_by_name) {
+  ReadObjects out;
+  EXPECT_EQ(check_filters(OBJECT_KIND_TASK, R"({"desired-state":["running","x"]})", {50}, out),
+            (failure{errc::internal, "Invalid desired-state filter: 'x'"}));
+  EXPECT_EQ(check_filters(OBJECT_KIND_NODE, R"({"role":["boss"]})", {50}, out), (failure{errc::internal, "Invalid role filter: 'boss'"}));
+  EXPECT_EQ(check_filters(OBJECT_KIND_NODE, R"({"membership":["x"]})", {50}, out),
+            (failure{errc::internal, "Invalid membership filter: 'x'"}));
+  EXPECT_TRUE(check_filters(OBJECT_KIND_NODE, R"({"role":["manager"],"membership":["pending"]})", {50}, out).ok());
+}
+
+TEST(check_filters, null_is_no_filter) {
+  ReadObjects out;
+  EXPECT_TRUE(check_filters(OBJECT_KIND_SERVICE, "null", {50}, out).ok());
+  EXPECT_EQ(out.filters_size(), 0);
 }
 
 TEST(parse_version, speaks_like_strconv) {

@@ -118,6 +118,19 @@ TEST_F(store_core_test, a_users_rollback_swaps_specs_and_a_second_one_rolls_forw
   EXPECT_EQ(s.meta().version().index(), 4u);
 }
 
+TEST_F(store_core_test, a_job_that_is_rolled_back_runs_again) {
+  auto spec = service_spec("web", 1, "a");
+  spec.mutable_mode()->mutable_replicated_job();
+  apply(create_service(web, spec));
+  EXPECT_EQ(service("web").job_status().job_iteration().index(), 0u);
+  spec.mutable_task_template()->mutable_container_spec()->set_image("b");
+  apply(update_service(web, 1, spec));
+  const auto before = service("web").job_status().job_iteration().index();
+  apply(roll_back_service(web, 2, 77));
+  EXPECT_GT(service("web").job_status().job_iteration().index(), before);
+  EXPECT_EQ(service("web").job_status().last_execution(), 77);
+}
+
 TEST_F(store_core_test, an_automatic_rollback_clears_the_previous_spec_and_only_of_the_version_meant) {
   apply(create_service(web, service_spec("web", 1, "a")));
   apply(update_service(web, 1, service_spec("web", 1, "b")));
