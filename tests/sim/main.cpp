@@ -1,4 +1,6 @@
-// swarm-sim: seeded, replayable simulations of the cores. `swarm-sim raft --seed N` replays one run.
+// swarm-sim: seeded, replayable simulations of the cores, and the checker of client histories. `swarm-sim raft --seed N`
+// replays one run.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,7 +12,7 @@
 
 #include "runtime/check.hpp"
 #include "tests/sim/check_history.hpp"
-#include "tests/sim/raft_world.hpp"
+#include "tests/sim/simulations.hpp"
 
 namespace swarm {
 
@@ -28,64 +30,38 @@ namespace swarm::sim {
 namespace {
 
 struct arguments {
+  const simulation* what = nullptr;
+  run_options run;
   std::uint64_t seed = 1;
   std::uint64_t seeds = 1;
-  std::uint64_t ticks = 0; ///< 0 = as the seed says
   std::uint64_t max_seeds = 2'000;
   double budget_seconds = 0; ///< of processor time; 0 = no limit
-  bool lite = false;
   bool twice = false;
   bool find_bugs = false;
   log_mode log = log_mode::none;
-  std::string bug;
 };
 
 constexpr const char* usage =
-  "usage: swarm-sim raft [--seed N|fresh] [--seeds COUNT] [--ticks T] [--lite] [--log=short|full] [--bug NAME]\n"
+  "usage: swarm-sim raft|cluster [--seed N|fresh] [--seeds COUNT] [--ticks T] [--lite] [--log=short|full] [--bug NAME]\n"
+  "                      raft: the Raft cores of managers alone; cluster: managers, workers, engines, links, clients\n"
   "                      [--twice]                    run each seed twice, compare the traces byte by byte\n"
   "                      [--find-bugs] [--max-seeds N] every planted bug must be found within N seeds\n"
   "                      [--budget SECONDS]           of processor time: start no new seed after that\n"
   "                      [--list-bugs]\n";
 
-struct result {
-  std::string violation; ///< "" = none
-  std::string dump;
-  std::uint64_t fingerprint = 0;
-  raft_world::counters totals;
-};
-
-result run_seed(std::uint64_t seed, const arguments& args, log_mode mode, const raft_world::sink& out) {
-  auto knobs = raft_knobs::draw(seed, args.lite);
-  if (args.ticks != 0)
-    knobs.ticks = args.ticks;
-  if (!args.bug.empty())
-    plant(knobs.core.bugs, args.bug);
-  result r;
-  std::optional<raft_world> world;
-  try {
-    world.emplace(seed, knobs, mode, out);
-    world->run();
-  } catch (const violation& v) {
-    r.violation = v.what();
-  }
-  if (world) {
-    if (!r.violation.empty())
-      r.dump = world->dump();
-    r.fingerprint = world->fingerprint();
-    r.totals = world->totals();
-  }
-  return r;
-}
-
 std::string options_of(const arguments& args) {
   std::string out;
-  if (args.ticks != 0)
-    out += " --ticks " + std::to_string(args.ticks);
-  if (args.lite)
+  if (args.run.ticks != 0)
+    out += " --ticks " + std::to_string(args.run.ticks);
+  if (args.run.lite)
     out += " --lite";
-  if (!args.bug.empty())
-    out += " --bug " + args.bug;
+  if (!args.run.bug.empty())
+    out += " --bug " + args.run.bug;
   return out;
+}
+
+run_result run_seed(std::uint64_t seed, const arguments& args, log_mode mode, const raft_world::sink& out) {
+  return args.what->run(seed, args.run, mode, out);
 }
 
 /// The last lines before a failure, from a second run of the same seed.
@@ -100,14 +76,13 @@ void print_tail(std::uint64_t seed, const arguments& args) {
     std::printf("  %s\n", line.c_str());
 }
 
-void report(std::uint64_t seed, const arguments& args, const result& r) {
-  auto knobs = raft_knobs::draw(seed, args.lite);
+void report(std::uint64_t seed, const arguments& args, const run_result& r) {
   std::printf("FAILED seed=%llu %s\n%s\n", static_cast<unsigned long long>(seed), r.violation.c_str(), r.dump.c_str());
-  std::printf("options: %s\n", knobs.render().c_str());
+  std::printf("options: %s\n", args.what->render_options(seed, args.run.lite).c_str());
   if (args.log != log_mode::full)
     print_tail(seed, args);
-  std::printf("reproduce: swarm-sim raft --seed %llu%s --log=full\n", static_cast<unsigned long long>(seed),
-              options_of(args).c_str());
+  std::printf("reproduce: swarm-sim %s --seed %llu%s --log=full\n", args.what->name.c_str(),
+              static_cast<unsigned long long>(seed), options_of(args).c_str());
 }
 
 bool same_twice(std::uint64_t seed, const arguments& args) {
@@ -124,20 +99,24 @@ bool same_twice(std::uint64_t seed, const arguments& args) {
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 int run_seeds(const arguments& args) {
-  raft_world::counters sum;
+  std::vector<std::pair<std::string, std::uint64_t>> sum;
   std::uint64_t done = 0;
   std::uint64_t failed = 0;
   for (auto seed = args.seed; seed < args.seed + args.seeds; ++seed, ++done) {
     if (args.budget_seconds > 0 && cpu_seconds() > args.budget_seconds)
       break;
     if (args.seeds == 1)
-      std::printf("seed=%llu %s\n", static_cast<unsigned long long>(seed), raft_knobs::draw(seed, args.lite).render().c_str());
+      std::printf("seed=%llu %s\n", static_cast<unsigned long long>(seed),
+                  args.what->render_options(seed, args.run.lite).c_str());
     if (args.twice) {
       failed += same_twice(seed, args) ? 0 : 1;
       continue;
     }
     const auto r = run_seed(seed, args, args.log, [](const std::string& line) { std::printf("%s\n", line.c_str()); });
-    sum += r.totals;
+    if (sum.empty())
+      sum.resize(r.totals.size());
+    for (std::size_t i = 0; i < r.totals.size(); ++i)
+      sum[i] = {r.totals[i].first, sum[i].second + r.totals[i].second};
     if (args.seeds == 1)
       std::printf("fingerprint=%016llx\n", static_cast<unsigned long long>(r.fingerprint));
     if (!r.violation.empty()) {
@@ -146,19 +125,18 @@ int run_seeds(const arguments& args) {
         break;
     }
   }
-  auto n = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
-  std::printf("seeds=%llu from=%llu failed=%llu cpu=%.1fs simulated=%.1fh events=%llu messages=%llu faults=%llu crashes=%llu "
-              "elections=%llu committed=%llu proposed=%llu acknowledged=%llu reads=%llu/%llu changes=%llu snapshots=%llu\n",
-              n(done), n(args.seed), n(failed), cpu_seconds(), static_cast<double>(sum.virtual_us) / 3.6e9,
-              n(sum.events), n(sum.messages), n(sum.faults), n(sum.crashes), n(sum.elections), n(sum.committed),
-              n(sum.proposed), n(sum.acknowledged), n(sum.reads_served), n(sum.reads), n(sum.changes), n(sum.snapshots));
+  std::printf("seeds=%llu from=%llu failed=%llu cpu=%.1fs", static_cast<unsigned long long>(done),
+              static_cast<unsigned long long>(args.seed), static_cast<unsigned long long>(failed), cpu_seconds());
+  for (const auto& [name, value] : sum)
+    std::printf(" %s=%llu", name.c_str(), static_cast<unsigned long long>(value));
+  std::printf("\n");
   return failed == 0 ? 0 : 1;
 }
 
 int find_bugs(arguments args) {
   int missed = 0;
-  for (const auto& name : bug_names()) {
-    args.bug = name;
+  for (const auto& name : args.what->bugs()) {
+    args.run.bug = name;
     bool found = false;
     for (std::uint64_t i = 0; i < args.max_seeds && !found; ++i) {
       const auto r = run_seed(args.seed + i, args, log_mode::none, {});
@@ -172,12 +150,15 @@ int find_bugs(arguments args) {
     }
     std::fflush(stdout);
   }
-  std::printf("bugs=%zu missed=%d cpu=%.1fs\n", bug_names().size(), missed, cpu_seconds());
+  std::printf("bugs=%zu missed=%d cpu=%.1fs\n", args.what->bugs().size(), missed, cpu_seconds());
   return missed == 0 ? 0 : 1;
 }
 
 std::optional<arguments> parse(int argc, char** argv) {
   arguments out;
+  out.what = argc >= 2 ? find_simulation(argv[1]) : nullptr;
+  if (out.what == nullptr)
+    return std::nullopt;
   for (int i = 2; i < argc; ++i) {
     std::string name = argv[i];
     std::optional<std::string> inline_value;
@@ -197,13 +178,13 @@ std::optional<arguments> parse(int argc, char** argv) {
     } else if (name == "--seeds")
       out.seeds = number();
     else if (name == "--ticks")
-      out.ticks = number();
+      out.run.ticks = number();
     else if (name == "--max-seeds")
       out.max_seeds = number();
     else if (name == "--budget")
       out.budget_seconds = std::strtod(value().c_str(), nullptr);
     else if (name == "--lite")
-      out.lite = true;
+      out.run.lite = true;
     else if (name == "--twice")
       out.twice = true;
     else if (name == "--find-bugs")
@@ -214,12 +195,12 @@ std::optional<arguments> parse(int argc, char** argv) {
         return std::nullopt;
       out.log = mode == "short" ? log_mode::short_rows : log_mode::full;
     } else if (name == "--bug") {
-      out.bug = value();
-      raft::planted_bugs probe;
-      if (!plant(probe, out.bug))
+      out.run.bug = value();
+      const auto& known = out.what->bugs();
+      if (std::find(known.begin(), known.end(), out.run.bug) == known.end())
         return std::nullopt;
     } else if (name == "--list-bugs") {
-      for (const auto& bug : bug_names())
+      for (const auto& bug : out.what->bugs())
         std::printf("%s\n", bug.c_str());
       std::exit(0);
     } else {
@@ -235,11 +216,11 @@ std::optional<arguments> parse(int argc, char** argv) {
 int main(int argc, char** argv) {
   if (argc >= 2 && std::string{argv[1]} == "check-history")
     return swarm::sim::check_history(argc, argv);
-  const auto args = argc >= 2 && std::string{argv[1]} == "raft" ? swarm::sim::parse(argc, argv) : std::nullopt;
+  const bool help = argc >= 2 && std::string{argv[1]} == "--help";
+  const auto args = help ? std::nullopt : swarm::sim::parse(argc, argv);
   if (!args) {
-    std::fputs(swarm::sim::usage, stderr);
-    std::fputs(swarm::sim::check_history_usage, stderr);
-    return 2;
+    std::fprintf(help ? stdout : stderr, "%s%s", swarm::sim::usage, swarm::sim::check_history_usage);
+    return help ? 0 : 2;
   }
   return args->find_bugs ? swarm::sim::find_bugs(*args) : swarm::sim::run_seeds(*args);
 }

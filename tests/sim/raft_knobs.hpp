@@ -49,6 +49,7 @@ struct raft_knobs {
   unsigned transfer = 0;
   unsigned link_loss = 0;
   unsigned replay = 0;
+  unsigned disk_error = 0;              ///< clusters only: a sync fails, the manager stops
   unsigned crash_point_ppm = 0;         ///< crashes between any two effects of a step, per million
   unsigned clock_skew_percent = 0;
 

@@ -12,7 +12,7 @@ namespace {
 
 enum fault : unsigned {
   crash_one, crash_everyone, split_in_two, cut_direction, cut_leader_off, make_disk_slow, freeze_one, make_apply_slow,
-  change_membership, transfer_leadership, lose_link, replay_message, fault_count
+  change_membership, transfer_leadership, lose_link, replay_message, fail_disk, fault_count
 };
 
 /// A healed cluster must do its first write within this many (longest) election timeouts, and settle in as many.
@@ -82,12 +82,15 @@ void raft_world::nemesis() {
   const std::array<unsigned, fault_count> weights{knobs_.crash,       knobs_.crash_all,  knobs_.split,
                                                   knobs_.cut_one_way, knobs_.isolate_leader, knobs_.slow_disk,
                                                   knobs_.freeze,      knobs_.slow_apply, knobs_.member_change,
-                                                  knobs_.transfer,    knobs_.link_loss,  knobs_.replay};
+                                                  knobs_.transfer,    knobs_.link_loss,  knobs_.replay,
+                                                  knobs_.disk_error};
   // Everything gets well again as often as it breaks.
   if (rng_.chance(40)) {
     cuts_.clear();
-    for (auto* down = pick(false); down != nullptr && rng_.chance(70); down = pick(false))
+    for (auto* down = pick(false); down != nullptr && rng_.chance(70); down = pick(false)) {
+      down->no_start_before = 0; // somebody has made room on its disk
       start(*down);
+    }
     return;
   }
   unsigned total = 0;
@@ -174,6 +177,13 @@ void raft_world::inject(unsigned which) {
     case replay_message:
       replay_old_messages();
       break;
+    case fail_disk:
+      if (who != nullptr) {
+        who->disk_fails = true;
+        if (rng_.chance(40))
+          who->no_start_before = now_ + rng_.below(5'000'000);
+      }
+      break;
     default:
       break;
   }
@@ -228,9 +238,13 @@ void raft_world::heal() {
     who->frozen_until = std::min(who->frozen_until, now_);
     who->slow_disk_until = 0;
     who->slow_apply_until = 0;
+    who->disk_fails = false;
+    who->no_start_before = 0;
     if (!who->core && !who->retired)
       start(*who);
   }
+  if (host_ != nullptr)
+    host_->heal();
 }
 
 bool raft_world::converged() {
@@ -251,7 +265,7 @@ bool raft_world::converged() {
     if (who->store.digest != digest)
       throw violation{"convergence: members hold different states at " + std::to_string(index)};
   }
-  return true;
+  return host_ == nullptr || host_->converged();
 }
 
 std::uint64_t raft_world::missing_entries() const {
@@ -273,7 +287,8 @@ void raft_world::converge() {
   const auto step_us = 2 * knobs_.core.election_ticks * slowest;
   // Slow disks and stores slow everything down that heals.
   const auto patience = step_us + 20 * (knobs_.sync_us_max + knobs_.apply_us_max + knobs_.delay_us_max);
-  const auto give_up = now_ + timeouts_to_converge * patience + knobs_.catch_up_us(missing_entries());
+  const auto give_up = now_ + timeouts_to_converge * patience + knobs_.catch_up_us(missing_entries())
+                       + (host_ != nullptr ? host_->patience_us() : 0);
   bool wrote = false;
   while (now_ < give_up) {
     run_until(now_ + step_us / 8);
@@ -286,8 +301,9 @@ void raft_world::converge() {
       return;
     }
   }
-  throw violation{healed_write_ == 0 ? "liveness: no write was acknowledged after everything had healed"
-                                     : "liveness: the members did not converge after everything had healed"};
+  throw violation{healed_write_ == 0 ? std::string{"liveness: no write was acknowledged after everything had healed"}
+                                     : "liveness: the members did not converge after everything had healed"
+                                         + (host_ != nullptr ? ": " + host_->unsettled() : std::string{})};
 }
 
 } // namespace swarm::sim

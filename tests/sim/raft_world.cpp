@@ -42,8 +42,10 @@ raft_world::counters raft_world::totals() const {
   return out;
 }
 
-raft_world::raft_world(std::uint64_t seed, raft_knobs knobs, log_mode mode, sink out)
-    : knobs_{std::move(knobs)}, rng_{seed ^ 0x5eedull}, mode_{mode}, out_{std::move(out)} {
+raft_world::raft_world(std::uint64_t seed, raft_knobs knobs, log_mode mode, sink out, raft_host* host)
+    : knobs_{std::move(knobs)}, rng_{seed ^ 0x5eedull}, mode_{mode}, out_{std::move(out)}, host_{host} {}
+
+void raft_world::begin() {
   auto founders = std::make_shared<Membership>();
   for (unsigned i = 1; i <= knobs_.voters; ++i)
     founders->add_voters()->set_raft_id(i);
@@ -52,13 +54,15 @@ raft_world::raft_world(std::uint64_t seed, raft_knobs knobs, log_mode mode, sink
     add_member(i).disk.durable().store.membership = founders;
   for (auto& [id, who] : members_)
     start(*who);
-  after(knobs_.client_us, [this] { client(); });
+  if (host_ == nullptr)
+    after(knobs_.client_us, [this] { client(); });
   after(knobs_.fault_us, [this] { nemesis(); });
   if (mode_ == log_mode::short_rows)
     after(100'000, [this] { print_row(); });
 }
 
 void raft_world::run() {
+  begin();
   const auto faults_end = knobs_.ticks * knobs_.tick_us;
   run_until(faults_end);
   heal();
@@ -146,6 +150,9 @@ void raft_world::start(member& who) {
   trace("start", who.id, [&] { return "term=" + num(who.core->term()) + " last=" + num(disk.last_index()); });
   who.last_tick = now_;
   after_on(who, rng_.below(who.tick_us), [this](member& m) { tick(m); });
+  who.disk_fails = false;
+  if (host_ != nullptr)
+    host_->started(who.id, who.store.applied_index);
   perform(who, who.core->take_ready());
 }
 
@@ -162,10 +169,13 @@ void raft_world::crash(member& who) {
   who.waiting.clear();
   who.reads.clear();
   who.snapshots.clear();
+  if (host_ != nullptr)
+    host_->crashed(who.id);
   // Often a supervisor starts it again at once; else the nemesis does, some day.
   if (!who.retired && rng_.chance(50))
     after(1 + rng_.below(200'000), [this, id = who.id, life = who.life] {
-      if (auto* const again = find(id); again->life == life && !again->core && !again->retired)
+      if (auto* const again = find(id); again->life == life && !again->core && !again->retired
+                                                    && again->no_start_before <= now_)
         start(*again);
     });
 }
@@ -197,9 +207,22 @@ void raft_world::step(member& who, raft::event what) {
     checkers_.after_step(core, commit_before, led_before, config_before, all_disks());
   if (role_before != core.role() || term_before != core.term())
     trace("role", who.id, [&] { return raft::render(core.role()) + " term=" + num(core.term()); });
+  if (host_ != nullptr && (role_before != core.role() || term_before != core.term()))
+    host_->role_changed(who.id);
   if (core.commit_index() != commit_before)
     trace("commit", who.id, [&] { return num(core.commit_index()); });
   perform(who, std::move(work));
+}
+
+// Of those within (above, up_to] nobody here will hear what became of them.
+void raft_world::lose_waiting(member& who, raft::log_index above, raft::log_index up_to) {
+  for (auto it = who.waiting.upper_bound(above); it != who.waiting.end() && it->first <= up_to; it = who.waiting.erase(it))
+    tell_write(who, it->second.tag, {errc::commit_unknown, "leadership was lost before the change was committed"});
+}
+
+void raft_world::tell_write(const member& who, std::uint64_t tag, const failure& outcome) {
+  if (host_ != nullptr)
+    host_->write_done(who.id, tag, outcome);
 }
 
 bool raft_world::crash_point(member& who) {
@@ -233,7 +256,7 @@ bool raft_world::perform(member& who, raft::ready work) {
   for (const auto& done : work.outcomes)
     finish_outcome(who, done);
   if (work.leadership && work.leadership->role() != RAFT_ROLE_LEADER)
-    std::erase_if(who.waiting, [&](const auto& w) { return w.first > who.core->commit_index(); });
+    lose_waiting(who, who.core->commit_index(), ~raft::log_index{0});
   if (!work.committed.empty()) {
     who.to_apply.push_back(std::move(work.committed));
     if (who.to_apply.size() == 1)
@@ -281,6 +304,10 @@ void raft_world::start_sync(member& who) {
 }
 
 void raft_world::finish_sync(member& who) {
+  if (who.disk_fails) { // as in production: the log cannot be written, so the manager stops
+    crash(who);
+    return;
+  }
   const auto life = who.life;
   for (auto& write : who.disk.finish_sync()) {
     if (write.install_snapshot) {
@@ -288,6 +315,10 @@ void raft_world::finish_sync(member& who) {
       ++totals_.snapshots;
       trace("install", who.id, [&] { return num(who.store.applied_index); });
       checkers_.on_snapshot_installed(who.id, who.store);
+      if (host_ != nullptr) {
+        host_->installed(who.id, who.store.applied_index);
+        lose_waiting(who, 0, who.store.applied_index);
+      }
       step(who, raft::snapshot_chunk_stored{write.snapshot_id, write.chunk, true});
     } else if (write.sequence != 0) {
       who.persisted_sequence = write.sequence;
@@ -324,6 +355,8 @@ void raft_world::finish_apply(member& who) {
       who.store.membership = std::move(membership);
     }
     checkers_.on_apply(who.id, *entry, who.store.digest);
+    if (host_ != nullptr)
+      host_->applied(who.id, *entry);
     const auto it = who.waiting.find(index);
     if (it == who.waiting.end())
       continue;
@@ -333,6 +366,8 @@ void raft_world::finish_apply(member& who) {
       if (healing_)
         healed_write_ = std::max(healed_write_, index);
     }
+    tell_write(who, it->second.tag,
+               it->second.term == entry->term() ? failure{} : failure{errc::not_leader, "leadership was lost and the change was not made"});
     who.waiting.erase(it);
   }
   trace("apply", who.id, [&] { return num(who.store.applied_index); });
@@ -348,6 +383,8 @@ void raft_world::finish_outcome(member& who, const raft::outcome& what) {
     case raft::outcome::of::proposal:
       if (what.error.ok())
         who.waiting[what.index] = {what.tag, what.term};
+      else
+        tell_write(who, what.tag, what.error);
       break;
     case raft::outcome::of::change:
       if (what.error.ok())
@@ -362,6 +399,8 @@ void raft_world::finish_outcome(member& who, const raft::outcome& what) {
         checkers_.on_read(who.id, it->second, who.store.applied_index);
       }
       who.reads.erase(it);
+      if (host_ != nullptr)
+        host_->read_done(who.id, what.tag, what.error);
       break;
     }
     case raft::outcome::of::transfer:
@@ -467,6 +506,45 @@ void raft_world::deliver(const std::shared_ptr<const RaftMessage>& message) {
     return after(to->frozen_until - now_, [this, message] { deliver(message); });
   trace("recv", to->id, [&] { return raft::render(*message); });
   step(*to, raft::received{*message});
+}
+
+// -- for the host ---------------------------------------------------------------------------------------------------------
+
+void raft_world::after_on(raft_id id, std::uint64_t delay, std::function<void()> run) {
+  if (auto* const who = find(id); who != nullptr && who->core)
+    after_on(*who, delay, [run = std::move(run)](member&) { run(); });
+}
+
+std::vector<raft_id> raft_world::managers() const {
+  std::vector<raft_id> out;
+  for (const auto& [id, who] : members_)
+    if (!who->retired)
+      out.push_back(id);
+  return out;
+}
+
+const raft::core* raft_world::core_of(raft_id id) const {
+  const auto it = members_.find(id);
+  return it == members_.end() ? nullptr : it->second->core.get();
+}
+
+bool raft_world::is_frozen(raft_id id) const {
+  const auto it = members_.find(id);
+  return it != members_.end() && it->second->frozen_until > now_;
+}
+
+void raft_world::propose(raft_id id, std::uint64_t tag, std::string data) {
+  ++totals_.proposed;
+  raft::propose batch;
+  batch.batch.push_back({tag, std::move(data)});
+  step(*find(id), std::move(batch));
+}
+
+void raft_world::read(raft_id id, std::uint64_t tag) {
+  ++totals_.reads;
+  auto& who = *find(id);
+  who.reads[tag] = checkers_.highest_acknowledged();
+  step(who, raft::read{tag});
 }
 
 // -- reports ------------------------------------------------------------------------------------------------------------

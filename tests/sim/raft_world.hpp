@@ -10,6 +10,7 @@
 
 #include "tests/sim/raft_checkers.hpp"
 #include "tests/sim/raft_disk.hpp"
+#include "tests/sim/raft_host.hpp"
 #include "tests/sim/raft_knobs.hpp"
 
 namespace swarm::sim {
@@ -22,10 +23,28 @@ class raft_world {
 public:
   using sink = std::function<void(const std::string&)>;
 
-  raft_world(std::uint64_t seed, raft_knobs knobs, log_mode mode, sink out);
+  /// With a host there are no clients but the host's.
+  raft_world(std::uint64_t seed, raft_knobs knobs, log_mode mode, sink out, raft_host* host = nullptr);
 
   /// Faults and clients, then healing and convergence. Throws violation.
   void run();
+
+  // -- for the host -----------------------------------------------------------------------------------------------------
+  [[nodiscard]] std::uint64_t now() const { return now_; } ///< microseconds
+  [[nodiscard]] random_source& rng() { return rng_; }
+  [[nodiscard]] bool healing() const { return healing_; }
+  void after(std::uint64_t delay, std::function<void()> run);
+  /// Like after(), but void when the member has died meanwhile, and late when it is frozen.
+  void after_on(raft::raft_id id, std::uint64_t delay, std::function<void()> run);
+  void trace(const char* what, std::uint64_t id, const std::function<std::string()>& text = {});
+  [[nodiscard]] std::vector<raft::raft_id> managers() const; ///< that are not removed for good
+  [[nodiscard]] const raft::core* core_of(raft::raft_id id) const; ///< null = down
+  [[nodiscard]] bool is_frozen(raft::raft_id id) const;
+  /// Between two managers, in this direction.
+  [[nodiscard]] bool is_cut(raft::raft_id from, raft::raft_id to) const { return cuts_.contains({from, to}); }
+  /// Answered by raft_host::write_done, unless the member dies.
+  void propose(raft::raft_id id, std::uint64_t tag, std::string data);
+  void read(raft::raft_id id, std::uint64_t tag);
 
   struct counters {
     std::uint64_t events = 0, messages = 0, faults = 0, crashes = 0, proposed = 0, acknowledged = 0, reads = 0,
@@ -60,6 +79,8 @@ private:
     std::deque<std::vector<raft::entry_ptr>> to_apply; ///< the first one is being applied
     std::uint64_t slow_disk_until = 0;
     std::uint64_t slow_apply_until = 0;
+    bool disk_fails = false;            ///< the next sync does, and the member stops
+    std::uint64_t no_start_before = 0;  ///< its disk is full until then
     std::uint64_t persisted_sequence = 0;
     std::deque<held_messages> held;
     std::map<raft::log_index, asked_write> waiting;
@@ -76,8 +97,7 @@ private:
   };
 
   // raft_world.cpp: the loop, and what a shell does around its core
-  void after(std::uint64_t delay, std::function<void()> run);
-  /// Like after(), but void when the member has died meanwhile, and late when it is frozen.
+  void begin();
   void after_on(member& who, std::uint64_t delay, std::function<void(member&)> run);
   void run_until(std::uint64_t end);
   void start(member& who);
@@ -100,7 +120,8 @@ private:
   member& add_member(raft::raft_id id);
   [[nodiscard]] member* find(raft::raft_id id);
   [[nodiscard]] raft_checkers::disks all_disks() const;
-  void trace(const char* what, std::uint64_t id, const std::function<std::string()>& text = {});
+  void lose_waiting(member& who, raft::log_index above, raft::log_index up_to);
+  void tell_write(const member& who, std::uint64_t tag, const failure& outcome);
   void print_row();
 
   // raft_nemesis.cpp: clients, faults, convergence
@@ -122,6 +143,7 @@ private:
   random_source rng_;
   log_mode mode_;
   sink out_;
+  raft_host* host_;
   raft_checkers checkers_;
   std::map<raft::raft_id, std::unique_ptr<member>> members_;
   std::set<std::pair<raft::raft_id, raft::raft_id>> cuts_; ///< directions that carry nothing

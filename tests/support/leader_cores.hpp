@@ -28,21 +28,24 @@ public:
     std::function<void(Command, answer)> propose; ///< the answer may come at once, later or never
     std::function<failure(const ReadObjects&, ObjectsRead&)> read;
     std::function<void(instant)> wake = nullptr;  ///< tick_due() is wanted then; without it call tick_all() now and then
-    std::function<void(reader, EventBatch&)> edit = nullptr; ///< what that reader hears instead (planted bugs)
+    // What that reader hears instead (planted bugs).
+    std::function<void(reader, EventBatch&)> edit = nullptr;
+    std::function<void(reader, StoreSnapshot&)> edit_start = nullptr;
   };
 
   leader_cores(host where, random_source& rng) : host_{std::move(where)}, rng_{rng} {}
 
   void load(const StoreSnapshot& snapshot) {
-    route(orchestrator_.load(host_.now(), snapshot), {});
-    take(scheduler_.load(host_.now(), snapshot));
-    dispatch(routes_.load(snapshot));
+    heard(reader::orchestrator, snapshot, host_.edit_start,
+          [&](const StoreSnapshot& s) { route(orchestrator_.load(host_.now(), s), {}); });
+    heard(reader::scheduler, snapshot, host_.edit_start, [&](const StoreSnapshot& s) { take(scheduler_.load(host_.now(), s)); });
+    heard(reader::dispatcher, snapshot, host_.edit_start, [&](const StoreSnapshot& s) { dispatch(routes_.load(s)); });
     enforce(orchestrator_.next_enforcement(host_.now()));
   }
   void publish(const EventBatch& batch) {
-    heard(reader::orchestrator, batch, [&](const EventBatch& b) { route(orchestrator_.route(b), b); });
-    heard(reader::scheduler, batch, [&](const EventBatch& b) { take(scheduler_.apply(host_.now(), b)); });
-    heard(reader::dispatcher, batch, [&](const EventBatch& b) { dispatch(routes_.route(b)); });
+    heard(reader::orchestrator, batch, host_.edit, [&](const EventBatch& b) { route(orchestrator_.route(b), b); });
+    heard(reader::scheduler, batch, host_.edit, [&](const EventBatch& b) { take(scheduler_.apply(host_.now(), b)); });
+    heard(reader::dispatcher, batch, host_.edit, [&](const EventBatch& b) { dispatch(routes_.route(b)); });
     enforce(orchestrator_.next_enforcement(host_.now()));
   }
   void tick_all() {
@@ -90,12 +93,12 @@ public:
   }
 
 private:
-  template <class F>
-  void heard(reader who, const EventBatch& batch, F f) {
-    if (!host_.edit)
-      return f(batch);
-    auto edited = batch;
-    host_.edit(who, edited);
+  template <class What, class Edit, class F>
+  void heard(reader who, const What& what, const Edit& edit, F f) {
+    if (!edit)
+      return f(what);
+    auto edited = what;
+    edit(who, edited);
     f(edited);
   }
   void wake(std::optional<instant>& slot, const std::optional<instant>& at) {

@@ -1,0 +1,241 @@
+// What DISPATCHER and the leader's other actors do around their cores, in virtual time.
+#include "tests/sim/cluster_office.hpp"
+
+#include <algorithm>
+
+#include "tests/sim/cluster_links.hpp"
+
+namespace swarm::sim {
+
+using reader = test::leader_cores::reader;
+
+namespace {
+
+void look_ready(const cluster_bugs& bugs, reader who, Node& node) {
+  const bool hide_down = (who == reader::orchestrator && bugs.orchestrator_ignores_down)
+                         || (who == reader::scheduler && bugs.scheduler_ignores_down);
+  if (hide_down && node.status().state() == NODE_STATE_DOWN)
+    node.mutable_status()->set_state(NODE_STATE_READY);
+  if (who == reader::scheduler && bugs.scheduler_ignores_drain)
+    node.mutable_spec()->set_availability(NODE_AVAILABILITY_ACTIVE);
+}
+
+void forget_delay(TaskTemplate& what) { what.mutable_spec()->mutable_restart_policy()->set_delay(0); }
+
+bool edits(const cluster_bugs& bugs) {
+  return bugs.orchestrator_ignores_down || bugs.scheduler_ignores_down || bugs.scheduler_ignores_drain
+         || bugs.restart_forgets_delay || bugs.removed_node_keeps_session;
+}
+
+template <class Events>
+void drop_removals(Events& nodes) {
+  for (int i = nodes.size() - 1; i >= 0; --i)
+    if (nodes[i].kind() == CHANGE_KIND_REMOVED)
+      nodes.DeleteSubrange(i, 1);
+}
+
+} // namespace
+
+test::leader_cores::host cluster_manager::leader_host() {
+  test::leader_cores::host out;
+  out.now = [this] { return time(); };
+  out.propose = [this](Command command, test::leader_cores::answer answer) {
+    const auto& bugs = env_.knobs.bugs;
+    const bool fresh = env_.world.now() < office_->began_us + 2'000'000;
+    for (int i = command.actions_size() - 1; i >= 0; --i) {
+      auto& action = *command.mutable_actions(i);
+      if (bugs.update_never_ends && action.has_update_service_state())
+        action.mutable_update_service_state()->clear_update_status();
+      if (!action.has_create_tasks())
+        continue;
+      auto& tasks = *action.mutable_create_tasks()->mutable_tasks();
+      for (auto& task : tasks)
+        if (bugs.replacement_does_not_wait && task.desired_state() == TASK_STATE_READY)
+          task.set_desired_state(TASK_STATE_RUNNING);
+      for (int n = bugs.double_create && fresh ? tasks.size() : 0; n > 0; --n) {
+        auto& copy = *tasks.Add();
+        copy = tasks[n - 1];
+        copy.set_id(id128::random(env_.rng()).str());
+      }
+    }
+    // A message to RAFT, whose answer is a message, too.
+    soon(1 + env_.rng().below(100), [this, command = std::move(command), answer = std::move(answer)] {
+      propose(command, [answer](const CommandResult& result, const failure& outcome) {
+        answer(outcome.ok() ? failure{static_cast<errc>(result.code()), result.message()} : outcome);
+      });
+    });
+  };
+  out.read = [this](const ReadObjects& request, ObjectsRead& found) { return store_->read(request, found); };
+  out.wake = [this](instant at) {
+    soon(env_.until(at), [this] {
+      if (office_) {
+        office_->leader.tick_due();
+        send_frames();
+      }
+    });
+  };
+  if (edits(env_.knobs.bugs)) {
+    out.edit = [this](reader who, EventBatch& batch) {
+      const auto& bugs = env_.knobs.bugs;
+      for (auto& event : *batch.mutable_nodes())
+        look_ready(bugs, who, *event.mutable_node());
+      if (bugs.restart_forgets_delay && who == reader::orchestrator)
+        for (auto& event : *batch.mutable_templates())
+          forget_delay(*event.mutable_template_());
+      if (bugs.removed_node_keeps_session && who == reader::dispatcher)
+        drop_removals(*batch.mutable_nodes());
+    };
+    out.edit_start = [this](reader who, StoreSnapshot& snapshot) {
+      for (auto& node : *snapshot.mutable_nodes())
+        look_ready(env_.knobs.bugs, who, node);
+      if (env_.knobs.bugs.restart_forgets_delay && who == reader::orchestrator)
+        for (auto& one : *snapshot.mutable_templates())
+          forget_delay(one);
+    };
+  }
+  return out;
+}
+
+void cluster_manager::lead() {
+  env_.world.trace("lead", id_);
+  const auto snapshot = store_->snapshot();
+  office_ = std::make_unique<office>(leader_host(), env_.rng(), env_.rng()());
+  office_->began_us = env_.world.now();
+  office_->log_index = snapshot.log_index();
+  office_->sessions.load(time(), snapshot);
+  office_->leader.load(snapshot);
+}
+
+void cluster_manager::hear() {
+  if (!office_)
+    return;
+  while (office_ && !office_->inbox.empty()) {
+    auto batch = std::move(office_->inbox.front());
+    office_->inbox.pop_front();
+    if (batch.log_index() <= office_->log_index)
+      continue;
+    office_->log_index = batch.log_index();
+    if (env_.knobs.bugs.leader_misses_events && batch.tasks_size() > 0 && !std::exchange(office_->missed_one, true))
+      continue;
+    auto told = batch;
+    if (env_.knobs.bugs.removed_node_keeps_session)
+      drop_removals(*told.mutable_nodes());
+    office_->sessions.apply(time(), told);
+    office_->leader.publish(batch);
+  }
+  send_frames();
+  flush();
+}
+
+void cluster_manager::flush() {
+  if (!office_)
+    return;
+  const auto now = time();
+  if (auto command = office_->sessions.next_command(now))
+    propose(std::move(*command), [this, term = leading_term_](const CommandResult& result, const failure& outcome) {
+      if (!office_ || term != leading_term_)
+        return;
+      office_->sessions.written(time(), outcome.ok() ? failure{static_cast<errc>(result.code()), result.message()} : outcome);
+      flush();
+    });
+  if (auto command = office_->statuses.next_command(now))
+    propose(std::move(*command), [this, term = leading_term_](const CommandResult& result, const failure& outcome) {
+      if (!office_ || term != leading_term_)
+        return;
+      const auto how = outcome.ok() ? failure{static_cast<errc>(result.code()), result.message()} : outcome;
+      for (auto& done : office_->statuses.committed(time(), how))
+        if (const auto to = office_->agents.find(done.node);
+            to != office_->agents.end() && office_->sessions.is_current(done.node, done.message.session_id()))
+          down_.accepted(to->second.worker, id_, to->second.link, std::move(done.message));
+      flush();
+    });
+}
+
+void cluster_manager::send_frames() {
+  if (!office_)
+    return;
+  for (auto& [id, node] : office_->leader.nodes())
+    while (auto frame = node->take_frame()) {
+      const auto to = office_->agents.find(id);
+      if (to == office_->agents.end())
+        continue;
+      if (env_.knobs.bugs.dispatcher_sends_increment_first && frame->complete())
+        frame->set_complete(false);
+      if (!env_.world.healing() && env_.rng().chance(env_.knobs.lose_frame_percent))
+        continue;
+      down_.assign(to->second.worker, id_, to->second.link, std::move(*frame));
+    }
+}
+
+void cluster_manager::tick() {
+  if (!store_)
+    return;
+  const auto* const core = env_.world.core_of(id_);
+  // LINKS tells whoever is connected who leads, whenever that changes.
+  if (core->leader_id() != 0 && (core->leader_id() != hinted_ || core->term() != hinted_term_)) {
+    hinted_ = core->leader_id();
+    hinted_term_ = core->term();
+    for (const auto worker : greeted_)
+      down_.hint(worker, id_, hinted_, hinted_term_);
+  }
+  if (!office_)
+    return;
+  if (!env_.knobs.bugs.dispatcher_never_expires)
+    (void)office_->sessions.expire(time());
+  flush();
+}
+
+void cluster_manager::greet(unsigned worker) {
+  greeted_.insert(worker);
+  if (hinted_ != 0)
+    down_.hint(worker, id_, hinted_, hinted_term_);
+}
+
+void cluster_manager::register_node(unsigned worker, std::uint64_t link, const RegisterNode& request,
+                                    const std::function<void(const failure&, const NodeRegistered&)>& answer) {
+  if (!office_)
+    return answer({errc::unavailable, "no dispatcher is here"}, {});
+  auto outcome = office_->sessions.add(time(), request);
+  if (!outcome.refused.ok())
+    return answer(outcome.refused, {});
+  office_->agents[request.node_id()] = {worker, link};
+  answer({}, outcome.reply);
+  office_->leader.node_of(request.node_id()).start_session(outcome.reply.session_id());
+  send_frames();
+  flush();
+}
+
+void cluster_manager::beat(unsigned worker, const NodeHeartbeat& beat) {
+  if (office_ && office_->sessions.beat(time(), beat))
+    return flush();
+  if (office_)
+    down_.invalid(worker, id_, beat.session_id());
+}
+
+void cluster_manager::report(unsigned worker, const UpdateTaskStatus& report) {
+  if (!office_ || !office_->sessions.is_current(report.node_id(), report.session_id()))
+    return down_.invalid(worker, id_, report.session_id());
+  if (env_.knobs.bugs.dispatcher_forgets_statuses && office_->statuses.waiting() > 0) {
+    TaskStatusAccepted early;
+    early.set_session_id(report.session_id());
+    early.set_sequence(report.sequence());
+    const auto& to = office_->agents[report.node_id()];
+    return down_.accepted(to.worker, id_, to.link, std::move(early));
+  }
+  (void)office_->statuses.add(report);
+  soon(1, [this] { flush(); });
+}
+
+std::string cluster_manager::session_of(const std::string& node) const {
+  return office_ ? office_->sessions.session_of(node) : std::string{};
+}
+
+void cluster_manager::check_invariants() const {
+  if (!store_)
+    return;
+  store_->check_invariants();
+  if (office_)
+    office_->leader.check_invariants();
+}
+
+} // namespace swarm::sim
