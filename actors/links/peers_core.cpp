@@ -110,10 +110,10 @@ effects peers_core::down(instant now, std::uint64_t link, const failure& why, bo
   effects out;
   const auto it = std::find_if(links_.begin(), links_.end(), [&](const auto& l) { return l.second.what.id == link; });
   std::string node_id;
-  bool good = false;
+  duration lived{};
   if (it != links_.end()) {
     node_id = it->first;
-    good = now - it->second.since >= opts_.good_after;
+    lived = now - it->second.since;
     auto told = news(it->second.what, false, why.message);
     told.set_broke_off(broke_off);
     out.push_back(report{std::move(told)});
@@ -125,9 +125,9 @@ effects peers_core::down(instant now, std::uint64_t link, const failure& why, bo
       t.link = 0;
     if (satisfied(t) || (!its_own && (node_id.empty() || t.node_id != node_id || t.link != 0)))
       continue;
-    if (good)
+    if (lived >= opts_.good_after)
       t.failures = 0;
-    else if (!node_id.empty())
+    else if (lived >= opts_.flaps_after)
       t.failures = std::min(t.failures, opts_.flapping_max);
     retry(now, t, why);
   }

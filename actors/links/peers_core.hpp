@@ -19,10 +19,11 @@ struct peers_options {
   duration backoff_min = milliseconds{100};
   duration backoff_max = seconds{8};
   duration backoff_max_of_managers = seconds{1}; ///< between managers: they are few, and a group without links has no leader
-  /// A link that held for so long was a good one: the next dial after it comes at once. After a shorter one the back-off
-  /// goes on growing, but stays below flapping_max.
+  /// A link that held for so long was a good one: the next dial after it comes at once. After one that flaps the back-off
+  /// goes on growing, up to so many doublings; one that ends as soon as it is up (refused) counts as a failed dial.
   duration good_after = seconds{5};
-  unsigned flapping_max = 3; ///< doublings
+  duration flaps_after = seconds{1};
+  unsigned flapping_max = 3;
   /// Two links in opposite directions that begin within this time were dialled at once; later, the newer one comes from
   /// a peer that knows the older one to be dead.
   duration duplicate_window = seconds{3};

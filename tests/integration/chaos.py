@@ -426,7 +426,9 @@ def run_all(options):
 def main():
     parser = argparse.ArgumentParser(prog="chaos.py", description=__doc__.split("\n\n", maxsplit=1)[0])
     add_arguments(parser)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, lambda *_: sys.exit("ended before it was ready"))
+    signal.alarm(int(os.environ.get("SWARM_TEST_SECONDS", "0")))
     try:
         sys.exit(0 if run_all(parser.parse_args()) else 1)
     except Failure as error:

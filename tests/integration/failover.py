@@ -20,12 +20,14 @@ from sides import MANAGERS, REPLICAS, WORKERS, Etcd, Ours, Swarm  # noqa: E402
 EVERY = 0.010
 CLIENTS_EACH = 60
 BEFORE = 0.4
+GAP_ROWS = ("leader-stopped", "leader-demoted", "nothing")
 SETTLE = (0.5, 1.5)
 ROWS = {
     "leader-killed": "leader killed (-9) -> next acknowledged write",
     "leader-cut": "leader's host silently gone -> next acknowledged write",
     "leader-stopped": "leader stopped (SIGTERM): longest time without an acknowledgement",
     "leader-demoted": "leader demoted: longest time without an acknowledgement",
+    "nothing": "nothing happens (control): longest time without an acknowledgement in 2 s",
     "worker-killed": "worker killed (-9) -> all its tasks RUNNING elsewhere",
 }
 
@@ -95,18 +97,19 @@ def leader_round(side, row, label):
     time.sleep(BEFORE)
     if not clients.acknowledged_after(0):
         wait_until("the first write is acknowledged", lambda: clients.acknowledged_after(0), 30)
-    act = {"leader-killed": side.kill, "leader-cut": side.cut, "leader-stopped": side.terminate}.get(row) or (lambda n: side.set_role(n, "worker"))
+    act = {"leader-killed": side.kill, "leader-cut": side.cut, "leader-stopped": side.terminate, "nothing": lambda _: None,
+           "leader-demoted": lambda n: side.set_role(n, "worker")}[row]
     moment = time.monotonic()
     act(leader)
     if row == "leader-cut":
         moment = time.monotonic()  # the rule is in force when the command has returned
     first = wait_until("a write is acknowledged", lambda: clients.acknowledged_after(moment), 120, 0.02)
-    time.sleep(2.0 if row in ("leader-stopped", "leader-demoted") else 0.3)
+    time.sleep(2.0 if row in GAP_ROWS else 0.3)
     end = time.monotonic()
     records = clients.end()
     refused = len([r for r in records if not r[2] and r[1] < end])
     took = min(r[1] for r in first) - moment
-    if row in ("leader-stopped", "leader-demoted"):
+    if row in GAP_ROWS:
         took = longest_gap(records, moment, end)
     side.restore()
     if row == "leader-demoted":
@@ -185,7 +188,7 @@ def run_all(options):
     rows, sides = check(options)
     os.makedirs(os.path.dirname(os.path.abspath(options.out)), exist_ok=True)
     for name in sides:
-        mine = [r for r in rows if name != "etcd" or r in ("leader-killed", "leader-cut", "leader-stopped")]
+        mine = [r for r in rows if name != "etcd" or r not in ("leader-demoted", "worker-killed")]
         if not mine:
             continue
         side = Ours(**{"log-level": options.log_level}) if name == "ours" else Swarm() if name == "swarm" else Etcd()

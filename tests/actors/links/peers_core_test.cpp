@@ -96,7 +96,7 @@ TEST_F(peers, failures_back_off_with_jitter_up_to_a_bound) {
   EXPECT_NE(waits[8], waits[10]) << "jitter";
 }
 
-TEST_F(peers, a_link_that_held_is_dialled_again_at_once_one_that_flaps_is_not) {
+TEST_F(peers, a_link_that_held_is_dialled_again_at_once_one_that_is_refused_is_not) {
   (void)core.connect(now, "a", "x:1");
   core.dialling("a", 1);
   (void)up(1, "a");
