@@ -139,12 +139,17 @@ def measure(side, rows, rounds, out):
         side.start_workload()
     for row in rows:
         for number in range(rounds):
-            side.wait_whole()
+            side.wait_whole(300)
             time.sleep(random.uniform(*SETTLE))
-            one = (worker_round if row == "worker-killed" else leader_round)(side, row, f"{row}-{number}")
+            try:
+                one = (worker_round if row == "worker-killed" else leader_round)(side, row, f"{row}-{number}")
+            except Failure as error:
+                one = {"ms": None, "failed": str(error)}
+                side.restore()
             one = {"side": side.name, "row": row, "round": number, **one, "load": float(open("/proc/loadavg", encoding="utf-8").read().split()[0])}
             print(json.dumps(one), file=out, flush=True)
-            print(f"{side.name:13} {row:15} round {number + 1:2}: {one['ms']:9.1f} ms  refused {one.get('refused', 0)}", flush=True)
+            told = one.get("failed") or f"{one['ms']:9.1f} ms  refused {one.get('refused', 0)}"
+            print(f"{side.name:13} {row:15} round {number + 1:2}: {told}", flush=True)
 
 
 def table(lines):
@@ -155,10 +160,15 @@ def table(lines):
     told = ["| event | swarm-node: median / worst ms (rounds) | Docker Swarm | etcd | ratio of medians: Swarm, etcd |", "|---|---|---|---|---|"]
 
     def cell(values):
-        return f"{statistics.median(values):,.0f} / {max(values):,.0f} ({len(values)})" if values else "-"
+        good = [v for v in values if v is not None]
+        lost = f", {len(values) - len(good)} failed" if len(good) < len(values) else ""
+        return f"{statistics.median(good):,.0f} / {max(good):,.0f} ({len(good)}{lost})" if good else "-"
+
+    def median(values):
+        return statistics.median([v for v in values if v is not None] or [0])
     for row, text in ROWS.items():
         ours, swarm, etcd = (found.get((row, name), []) for name in (Ours.name, Swarm.name, Etcd.name))
-        ratios = [f"{statistics.median(peer) / statistics.median(ours):.1f}x" if peer and ours else "-" for peer in (swarm, etcd)]
+        ratios = [f"{median(peer) / median(ours):.1f}x" if median(peer) and median(ours) else "-" for peer in (swarm, etcd)]
         if ours or swarm or etcd:
             told.append(f"| {text} | {cell(ours)} | {cell(swarm)} | {cell(etcd)} | {', '.join(ratios)} |")
     return "\n".join(told)
