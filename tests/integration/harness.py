@@ -90,6 +90,7 @@ class Host:
         self.dir = f"/tmp/{self.name}"
         self.engine_dir = f"{self.dir}/engine"
         self.node_process = None
+        self.has_engine = False
         self.clean()  # what a run that was killed left behind
         self.cgroups_before = task_cgroups()
         os.makedirs(self.dir)
@@ -105,6 +106,7 @@ class Host:
         return code, out + err
 
     def start_engine(self):
+        self.has_engine = True
         # The node's secrets: on tmpfs before the engine starts, which has a mount namespace of its own.
         os.makedirs(f"{self.dir}/files", exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid,nodev,noexec,mode=0700", "tmpfs", f"{self.dir}/files"], check=True)
@@ -135,7 +137,8 @@ class Host:
         left = text if code else ""
         left += "".join(f"process {pid} {command}\n" for pid, command in processes_naming(self.dir))
         left += "".join(line for line in mounts() if self.dir in line)
-        left += "".join(f"cgroup {path}\n" for path in sorted(task_cgroups() - self.cgroups_before))
+        if not self.has_engine:  # with one, tasks are its containers; these are somebody else's
+            left += "".join(f"cgroup {path}\n" for path in sorted(task_cgroups() - self.cgroups_before))
         return left
 
 
