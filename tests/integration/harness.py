@@ -96,6 +96,7 @@ class Host:
         self.engine_dir = f"{self.dir}/engine"
         self.node_process = None
         self.task_ids = set()  # of tasks that clean() ended
+        self.has_engine = False
         if found:
             return
         self.clean()  # what a run that was killed left behind
@@ -117,6 +118,7 @@ class Host:
         return code, out + err
 
     def start_engine(self):
+        self.has_engine = True
         # The node's secrets: on tmpfs before the engine starts, which has a mount namespace of its own.
         os.makedirs(f"{self.dir}/files", exist_ok=True)
         if not os.path.ismount(f"{self.dir}/files"):
@@ -156,7 +158,8 @@ class Host:
         left = text if code else ""
         left += "".join(f"process {pid} {command}\n" for pid, command in processes_naming(self.dir))
         left += "".join(line for line in mounts() if self.dir in line)
-        left += "".join(f"cgroup {path}\n" for path in sorted(self.stray_cgroups()))
+        if not self.has_engine:  # with one, tasks are its containers; these are somebody else's
+            left += "".join(f"cgroup {path}\n" for path in sorted(self.stray_cgroups()))
         return left
 
     def stray_cgroups(self):
