@@ -97,22 +97,25 @@ void cluster_checkers::container_started(const std::string& node, const std::str
   running_[slot_of(known.row)].insert(task);
 }
 
-// Allowed beside it: what the managers believe to have ended or to be out of reach.
+// What the managers believe to have ended or to be out of reach may run on beside what replaces it.
+bool cluster_checkers::is_given_up(const known_task& task) const {
+  const auto down = last_down_.find(task.row.node_id());
+  const bool node_was_down = down != last_down_.end() && down->second > task.created_index;
+  const bool waited_for_long = task.stop_wanted_us != 0 && now_us() >= task.stop_wanted_us + stop_wait_us;
+  return task.removed || task.row.status().state() > TASK_STATE_RUNNING || node_was_down || waited_for_long
+         || task.row.desired_state() == TASK_STATE_REMOVE;
+}
+
 void cluster_checkers::check_slot(const std::string& task, const known_task& starting) const {
   const auto it = running_.find(slot_of(starting.row));
-  if (it == running_.end() || start_first_.contains(starting.row.service_id()))
+  if (it == running_.end() || start_first_.contains(starting.row.service_id()) || is_given_up(starting))
     return;
   for (const auto& other : it->second) {
     const auto& beside = tasks_.at(other);
-    const auto down = last_down_.find(beside.row.node_id());
-    const bool node_was_down = down != last_down_.end() && down->second > beside.created_index;
-    const bool given_up = beside.stop_wanted_us != 0 && now_us() >= beside.stop_wanted_us + stop_wait_us;
-    if (beside.removed || beside.row.status().state() > TASK_STATE_RUNNING || node_was_down || given_up
-        || beside.row.desired_state() == TASK_STATE_REMOVE)
-      continue;
-    fail("one container per slot: " + task + " starts on " + starting.row.node_id() + " while " + other + " runs on "
-         + beside.row.node_id() + " and is " + TaskState_Name(beside.row.status().state()) + " wanted "
-         + TaskState_Name(beside.row.desired_state()));
+    if (!is_given_up(beside))
+      fail("one container per slot: " + task + " starts on " + starting.row.node_id() + " while " + other + " runs on "
+           + beside.row.node_id() + " and is " + TaskState_Name(beside.row.status().state()) + " wanted "
+           + TaskState_Name(beside.row.desired_state()));
   }
 }
 

@@ -58,6 +58,7 @@ private:
   void node_event(std::uint64_t index, const NodeEvent& event);
   void task_event(std::uint64_t index, const TaskEvent& event);
   void check_report(const Task& task) const;
+  [[nodiscard]] bool is_given_up(const known_task& task) const;
   void check_slot(const std::string& task, const known_task& starting) const;
   void check_delay(const std::string& task, const known_task& starting) const;
   [[nodiscard]] static slot_key slot_of(const Task& task);

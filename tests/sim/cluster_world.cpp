@@ -44,7 +44,10 @@ cluster_world::cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode m
                 },
                 [this](raft_id id) { return manager(id).is_up() ? &manager(id) : nullptr; },
                 [this](const std::string& node) { return may_lose(node); }}} {
-  history_.listener = [this](std::uint64_t index, const EventBatch& events) { checkers_.committed(index, events); };
+  history_.listener = [this](std::uint64_t index, const EventBatch& events) {
+    trace_events(index, events);
+    checkers_.committed(index, events);
+  };
   checkers_.clocks_jump = knobs_.jump_clock != 0;
   checkers_.now_us = [this] { return world_.now(); };
   checkers_.engine_of = [this](const std::string& node) {
@@ -53,6 +56,27 @@ cluster_world::cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode m
   };
   for (unsigned i = 0; i < knobs_.workers; ++i)
     workers_.push_back(std::make_unique<cluster_worker>(env_, i, test::nth_id(i + 1, 1), uplink()));
+}
+
+void cluster_world::trace_events(std::uint64_t index, const EventBatch& events) {
+  for (const auto& event : events.tasks())
+    world_.trace("task", index, [&] {
+      const auto& t = event.task();
+      return t.id() + (event.kind() == CHANGE_KIND_REMOVED ? " removed" : "") + ' ' + t.service_id().substr(0, 4) + " v" + std::to_string(t.spec_version()) + " slot=" + std::to_string(t.slot()) + " node=" + t.node_id()
+             + ' ' + TaskState_Name(t.status().state()) + " wanted " + TaskState_Name(t.desired_state()) + ' ' + t.status().err();
+    });
+  for (const auto& event : events.nodes())
+    world_.trace("node", index, [&] {
+      return event.node().id() + (event.kind() == CHANGE_KIND_REMOVED ? " removed " : " ") + NodeState_Name(event.node().status().state())
+             + ' ' + NodeAvailability_Name(event.node().spec().availability());
+    });
+  for (const auto& event : events.services())
+    world_.trace("service", index, [&] {
+      const auto& s = event.service();
+      return s.spec().name() + (event.kind() == CHANGE_KIND_REMOVED ? " removed" : "") + " version=" + std::to_string(s.spec_version())
+             + " replicas=" + std::to_string(s.spec().mode().replicated().replicas()) + ' ' + UpdateState_Name(s.update_status().state())
+             + ' ' + s.update_status().message();
+    });
 }
 
 void cluster_world::run() {
