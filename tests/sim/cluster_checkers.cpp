@@ -127,8 +127,8 @@ void cluster_checkers::check_delay(const std::string& task, const known_task& st
   const auto delay = delay_us_.find({starting.row.service_id(), starting.row.spec_version()});
   const auto down = last_down_.find(dead.row.node_id());
   if (delay == delay_us_.end() || dead.row.spec_version() != starting.row.spec_version()
-      || starting.created_us < it->second.at_us || (down != last_down_.end() && down->second > it->second.index))
-    return;
+      || starting.created_us < it->second.at_us || (down != last_down_.end() && down->second > dead.created_index))
+    return; // nobody asked for a pause when it was the node that went away
   if (now_us() < it->second.at_us + delay->second)
     fail("restart delay: " + task + " starts " + num(now_us() - it->second.at_us) + "us after " + it->second.task
          + " ended, the delay is " + num(delay->second) + "us");
@@ -141,7 +141,23 @@ void cluster_checkers::container_ended(const std::string&, const std::string& ta
   const auto slot = slot_of(it->second.row);
   running_[slot].erase(task);
   if (by_itself && it->second.stop_wanted_us == 0)
-    deaths_[slot] = {task, now_us(), history_.last()};
+    deaths_[slot] = {task, now_us()};
+}
+
+void cluster_checkers::told(const std::string& session, std::uint64_t sequence, std::set<std::string> tasks) {
+  told_[{session, sequence}] = std::move(tasks);
+}
+
+void cluster_checkers::holds(const std::string& session, std::uint64_t sequence, const Assignments& held) const {
+  const auto it = told_.find({session, sequence});
+  if (it == told_.end())
+    return;
+  std::set<std::string> ids;
+  for (const auto& task : held.tasks())
+    ids.insert(task.id());
+  if (ids != it->second)
+    fail("assignments: after frame " + num(sequence) + " of session " + session + " an agent holds " + num(ids.size())
+         + " tasks, it was told " + num(it->second.size()) + " (or others)");
 }
 
 void cluster_checkers::acknowledged(std::uint64_t index, const Command& command) const {

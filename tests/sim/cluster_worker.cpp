@@ -5,6 +5,7 @@
 
 #include "actors/agent/journal_core.hpp"
 #include "runtime/overload.hpp"
+#include "tests/sim/cluster_checkers.hpp"
 #include "tests/sim/cluster_links.hpp"
 
 namespace swarm::sim {
@@ -434,6 +435,10 @@ void cluster_worker::assign(const Assignments& original) {
   });
   const auto todo = agent_->worker.apply(message, agent_->session.session_id(), states);
   agent_->worker.check_invariants();
+  const bool lost_one = std::any_of(todo.begin(), todo.end(),
+                                    [](const auto& e) { return std::holds_alternative<worker::register_again>(e); });
+  if (!lost_one)
+    env_.checkers.holds(message.session_id(), message.sequence(), agent_->worker.snapshot());
   perform(todo);
   flush();
   if (message.complete())
