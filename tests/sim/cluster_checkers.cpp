@@ -24,6 +24,8 @@ void cluster_checkers::committed(std::uint64_t index, const EventBatch& events) 
   for (const auto& event : events.nodes())
     node_event(index, event);
   for (const auto& event : events.services())
+    last_changed_[event.service().id()] = index; // an update, or one that goes on
+  for (const auto& event : events.services())
     if (event.service().spec().update_config().order() == UPDATE_ORDER_START_FIRST
         || event.service().spec().rollback_config().order() == UPDATE_ORDER_START_FIRST)
       start_first_.insert(event.service().id());
@@ -129,6 +131,9 @@ void cluster_checkers::check_delay(const std::string& task, const known_task& st
   if (delay == delay_us_.end() || dead.row.spec_version() != starting.row.spec_version()
       || starting.created_us < it->second.at_us || (down != last_down_.end() && down->second > dead.created_index))
     return; // nobody asked for a pause when it was the node that went away
+  if (const auto changed = last_changed_.find(starting.row.service_id());
+      changed != last_changed_.end() && changed->second > dead.created_index)
+    return; // replaced by an update
   if (now_us() < it->second.at_us + delay->second)
     fail("restart delay: " + task + " starts " + num(now_us() - it->second.at_us) + "us after " + it->second.task
          + " ended, the delay is " + num(delay->second) + "us");

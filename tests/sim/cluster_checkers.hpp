@@ -71,6 +71,7 @@ private:
   std::map<slot_key, std::set<std::string>> running_;
   std::map<slot_key, death> deaths_;
   std::map<std::string, std::uint64_t> last_down_; ///< index at which the node was last not ready, or gone
+  std::map<std::string, std::uint64_t> last_changed_; ///< index at which the service's row changed
   std::set<std::string> start_first_;              ///< services that once had this order of updates
   std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> delay_us_;
   std::map<std::pair<std::string, std::uint64_t>, std::set<std::string>> told_;

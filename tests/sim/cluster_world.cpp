@@ -244,6 +244,18 @@ std::string cluster_world::unsettled_nodes(const StoreSnapshot& state) const {
   return {};
 }
 
+namespace {
+
+// Versions differ by their image only here: a task that has it already is not replaced.
+std::string image_of(const StoreSnapshot& state, const std::string& service, std::uint64_t version) {
+  for (const auto& one : state.templates())
+    if (one.service_id() == service && one.spec_version() == version)
+      return one.spec().container_spec().image();
+  return {};
+}
+
+} // namespace
+
 std::string cluster_world::unsettled_service(const StoreSnapshot& state, const Service& service) const {
   const auto update = service.update_status().state();
   if (update == UPDATE_STATE_UPDATING || update == UPDATE_STATE_ROLLBACK_STARTED)
@@ -265,7 +277,8 @@ std::string cluster_world::unsettled_service(const StoreSnapshot& state, const S
              + TaskState_Name(task.desired_state());
     if (worker == nullptr || !worker->engine().runs(task.id()))
       return service.spec().name() + ": task " + task.id() + " is RUNNING without a container";
-    if (!paused && task.spec_version() != service.spec_version())
+    if (!paused && task.spec_version() != service.spec_version() 
+        && image_of(state, service.id(), task.spec_version()) != image_of(state, service.id(), service.spec_version()))
       return service.spec().name() + ": task " + task.id() + " is of an older specification";
     ++running;
   }
