@@ -13,6 +13,7 @@ namespace {
 using self_ptr = observed_ptr<agent_actor, agent_state>;
 
 constexpr std::size_t journal_slack_bytes = 1024 * 1024;
+constexpr unsigned leftover_backoff_max = 6; // doublings of driver_retry
 
 timestamp now(self_ptr self) {
   return {instant{now_of(self)}, actor_registry::wall_now_ns()};
@@ -36,6 +37,8 @@ void arm(self_ptr self) {
     also(st.fingerprint_at);
   if (st.leaving)
     also(st.leave_by);
+  for (const auto& [task_id, again] : st.leftovers)
+    also(again.due);
   if (!due || (st.armed && *st.armed <= *due))
     return;
   st.armed = due;
@@ -170,19 +173,37 @@ void forget_task(self_ptr self, const std::string& task_id) {
     gone(self, task_id);
 }
 
-// Repeated by whatever sees the container next (an event, or the recovery after a restart) until it is gone.
+// Tried again until it is gone or, after all, wanted.
 void remove_leftover(self_ptr self, const std::string& task_id) {
   auto& st = self->state;
   log::info(self->label(), "leftover_removed", {{"task", task_id}});
   if (st.rows)
     return;
+  st.leftovers[task_id].due.reset();
   RemoveTask message;
   message.set_task_id(task_id);
   self->request(st.driver, st.opts.driver_deadline, std::move(message))
-    .then([](const TaskHandle&) {},
+    .then([self, task_id](const TaskHandle&) { self->state.leftovers.erase(task_id); },
           [self, task_id](const caf::error& error) {
             log::warn(self->label(), "leftover_stays", {{"task", task_id}, {"error", to_failure(error)}});
+            auto& st = self->state;
+            auto& again = st.leftovers[task_id];
+            again.due = instant{now_of(self)} + st.opts.driver_retry * (1 << std::min(again.failures++, leftover_backoff_max));
+            arm(self);
           });
+}
+
+void retry_leftovers(self_ptr self, instant at) {
+  auto& st = self->state;
+  std::vector<std::string> due;
+  for (const auto& [task_id, again] : st.leftovers)
+    if (again.due && *again.due <= at)
+      due.push_back(task_id);
+  for (const auto& task_id : due)
+    if (st.worker->knows(task_id))
+      st.leftovers.erase(task_id);
+    else
+      remove_leftover(self, task_id);
 }
 
 void perform(self_ptr self, const worker::effects& todo) {
@@ -299,6 +320,7 @@ void recover(self_ptr self) {
             st.recovered = true;
             log::info(self->label(), "tasks_recovered", {{"found", found.tasks_size()}, {"assigned", st.worker->size()}});
             perform(self, st.worker->recovered(found));
+            flush(self);
           },
           [self](const caf::error& error) {
             log::warn(self->label(), "recovery_failed", {{"error", to_failure(error)}});
@@ -444,6 +466,7 @@ void tick(self_ptr self) {
   } else if (!st.fingerprinting && at.now >= st.fingerprint_at) {
     ask_fingerprint(self);
   }
+  retry_leftovers(self, at.now);
   handle(self, session::ticked{});
 }
 

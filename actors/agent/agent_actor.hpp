@@ -71,6 +71,11 @@ struct agent_state {
   };
   std::map<std::string, living> tasks;           // those that are no rows
   std::map<caf::actor_addr, std::string> by_address;
+  struct leftover {
+    std::optional<instant> due;                  // none: the driver has been asked
+    unsigned failures = 0;
+  };
+  std::map<std::string, leftover> leftovers;     // containers that nobody wants, until they are gone
   NodeDescription description;
   DriverHealth health;
   bool recovered = false;

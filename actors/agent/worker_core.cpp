@@ -140,7 +140,11 @@ bool core::begin(row& r, effects& out) {
   statuses_.erase(id);
   if (found != found_.end())
     found_.erase(found);
+  // What was recorded here and perhaps never told: nothing that follows may tell it.
+  const bool untold = from.status.state() > r.task.observed_state();
   out.push_back(begin_task{id, r.task.desired_state(), std::move(from), std::move(what)});
+  if (untold)
+    out.push_back(repeat_status{id});
   return true;
 }
 

@@ -118,9 +118,19 @@ const Member* find_member(const Membership& in, raft_id id) {
   return nullptr;
 }
 
+/// Everything that earlier leaders have had committed is in STORE: the first entry of our own term is.
+bool knows_the_past(const core& leader) { return leader.log().term_at(leader.last_applied()) == leader.term(); }
+
+/// That we lead is told when we also know what was decided before: whoever acts on a state that lags would decide
+/// once more what an earlier leader has decided already.
 /// Once more when only now the membership says where the leader is: a new member hears of it after its leader.
 void tell_leadership(self_ptr self, LeadershipChanged change) {
   auto& st = self->state;
+  st.untold.reset();
+  if (change.role() == RAFT_ROLE_LEADER && !knows_the_past(*st.core)) {
+    st.untold = std::move(change);
+    return;
+  }
   const auto* const leader = find_member(st.core->membership(), change.leader_raft_id());
   change.set_leader_node_id(leader != nullptr ? leader->node_id() : "");
   change.set_leader_addr(leader != nullptr ? leader->addr() : "");
@@ -391,8 +401,8 @@ void perform(self_ptr self, ready work) {
     finish(self, what);
   if (work.leadership)
     note_leadership(self, *work.leadership);
-  else if (work.membership)
-    tell_leadership(self, st.leadership);
+  else if (work.membership || (st.untold && knows_the_past(*st.core)))
+    tell_leadership(self, st.untold ? *st.untold : st.leadership);
   if (!work.messages_after_persist.empty()) {
     st.held.push_back({work.release_after, std::move(work.messages_after_persist)});
     release_held(self);

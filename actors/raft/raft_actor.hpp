@@ -59,7 +59,8 @@ struct raft_state {
   std::uint64_t persisted_sequence = 0;
   std::size_t appends_in_flight = 0;
   term_number leading_term = 0; ///< 0 = not leading
-  LeadershipChanged leadership; ///< as the core says it, with the leader's node and address
+  LeadershipChanged leadership; ///< as it was told, with the leader's node and address
+  std::optional<LeadershipChanged> untold; ///< we lead, but STORE does not yet hold what was decided before
   instant ticked_to;            ///< the core has been told of the time until here
   instant wake_at;              ///< a tick is on its way
   bool pressure = false;

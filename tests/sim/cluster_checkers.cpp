@@ -24,6 +24,8 @@ void cluster_checkers::committed(std::uint64_t index, const EventBatch& events) 
   for (const auto& event : events.nodes())
     node_event(index, event);
   for (const auto& event : events.services())
+    last_changed_[event.service().id()] = index; // an update, or one that goes on
+  for (const auto& event : events.services())
     if (event.service().spec().update_config().order() == UPDATE_ORDER_START_FIRST
         || event.service().spec().rollback_config().order() == UPDATE_ORDER_START_FIRST)
       start_first_.insert(event.service().id());
@@ -97,22 +99,25 @@ void cluster_checkers::container_started(const std::string& node, const std::str
   running_[slot_of(known.row)].insert(task);
 }
 
-// Allowed beside it: what the managers believe to have ended or to be out of reach.
+// What the managers believe to have ended or to be out of reach may run on beside what replaces it.
+bool cluster_checkers::is_given_up(const known_task& task) const {
+  const auto down = last_down_.find(task.row.node_id());
+  const bool node_was_down = down != last_down_.end() && down->second > task.created_index;
+  const bool waited_for_long = task.stop_wanted_us != 0 && now_us() >= task.stop_wanted_us + stop_wait_us;
+  return task.removed || task.row.status().state() > TASK_STATE_RUNNING || node_was_down || waited_for_long
+         || task.row.desired_state() == TASK_STATE_REMOVE;
+}
+
 void cluster_checkers::check_slot(const std::string& task, const known_task& starting) const {
   const auto it = running_.find(slot_of(starting.row));
-  if (it == running_.end() || start_first_.contains(starting.row.service_id()))
+  if (it == running_.end() || start_first_.contains(starting.row.service_id()) || is_given_up(starting))
     return;
   for (const auto& other : it->second) {
     const auto& beside = tasks_.at(other);
-    const auto down = last_down_.find(beside.row.node_id());
-    const bool node_was_down = down != last_down_.end() && down->second > beside.created_index;
-    const bool given_up = beside.stop_wanted_us != 0 && now_us() >= beside.stop_wanted_us + stop_wait_us;
-    if (beside.removed || beside.row.status().state() > TASK_STATE_RUNNING || node_was_down || given_up
-        || beside.row.desired_state() == TASK_STATE_REMOVE)
-      continue;
-    fail("one container per slot: " + task + " starts on " + starting.row.node_id() + " while " + other + " runs on "
-         + beside.row.node_id() + " and is " + TaskState_Name(beside.row.status().state()) + " wanted "
-         + TaskState_Name(beside.row.desired_state()));
+    if (!is_given_up(beside))
+      fail("one container per slot: " + task + " starts on " + starting.row.node_id() + " while " + other + " runs on "
+           + beside.row.node_id() + " and is " + TaskState_Name(beside.row.status().state()) + " wanted "
+           + TaskState_Name(beside.row.desired_state()));
   }
 }
 
@@ -124,8 +129,11 @@ void cluster_checkers::check_delay(const std::string& task, const known_task& st
   const auto delay = delay_us_.find({starting.row.service_id(), starting.row.spec_version()});
   const auto down = last_down_.find(dead.row.node_id());
   if (delay == delay_us_.end() || dead.row.spec_version() != starting.row.spec_version()
-      || starting.created_us < it->second.at_us || (down != last_down_.end() && down->second > it->second.index))
-    return;
+      || starting.created_us < it->second.at_us || (down != last_down_.end() && down->second > dead.created_index))
+    return; // nobody asked for a pause when it was the node that went away
+  if (const auto changed = last_changed_.find(starting.row.service_id());
+      changed != last_changed_.end() && changed->second > dead.created_index)
+    return; // replaced by an update
   if (now_us() < it->second.at_us + delay->second)
     fail("restart delay: " + task + " starts " + num(now_us() - it->second.at_us) + "us after " + it->second.task
          + " ended, the delay is " + num(delay->second) + "us");
@@ -138,7 +146,23 @@ void cluster_checkers::container_ended(const std::string&, const std::string& ta
   const auto slot = slot_of(it->second.row);
   running_[slot].erase(task);
   if (by_itself && it->second.stop_wanted_us == 0)
-    deaths_[slot] = {task, now_us(), history_.last()};
+    deaths_[slot] = {task, now_us()};
+}
+
+void cluster_checkers::told(const std::string& session, std::uint64_t sequence, std::set<std::string> tasks) {
+  told_[{session, sequence}] = std::move(tasks);
+}
+
+void cluster_checkers::holds(const std::string& session, std::uint64_t sequence, const Assignments& held) const {
+  const auto it = told_.find({session, sequence});
+  if (it == told_.end())
+    return;
+  std::set<std::string> ids;
+  for (const auto& task : held.tasks())
+    ids.insert(task.id());
+  if (ids != it->second)
+    fail("assignments: after frame " + num(sequence) + " of session " + session + " an agent holds " + num(ids.size())
+         + " tasks, it was told " + num(it->second.size()) + " (or others)");
 }
 
 void cluster_checkers::acknowledged(std::uint64_t index, const Command& command) const {

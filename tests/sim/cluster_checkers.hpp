@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "messages/dispatcher.pb.h"
 #include "messages/store.pb.h"
 #include "tests/sim/cluster_history.hpp"
 #include "tests/sim/raft_checkers.hpp"
@@ -32,6 +33,9 @@ public:
   /// has booted.
   void container_started(const std::string& node, const std::string& task, unsigned times);
   void container_ended(const std::string& node, const std::string& task, bool by_itself);
+  /// An agent holds what its frames up to this one said.
+  void told(const std::string& session, std::uint64_t sequence, std::set<std::string> tasks);
+  void holds(const std::string& session, std::uint64_t sequence, const Assignments& held) const;
   /// A client was told that this is done, at this index of the log.
   void acknowledged(std::uint64_t index, const Command& command) const;
   /// A manager's state after `index`, where it is known what it must be.
@@ -53,11 +57,11 @@ private:
   struct death {
     std::string task;
     std::uint64_t at_us = 0;
-    std::uint64_t index = 0;
   };
   void node_event(std::uint64_t index, const NodeEvent& event);
   void task_event(std::uint64_t index, const TaskEvent& event);
   void check_report(const Task& task) const;
+  [[nodiscard]] bool is_given_up(const known_task& task) const;
   void check_slot(const std::string& task, const known_task& starting) const;
   void check_delay(const std::string& task, const known_task& starting) const;
   [[nodiscard]] static slot_key slot_of(const Task& task);
@@ -67,8 +71,10 @@ private:
   std::map<slot_key, std::set<std::string>> running_;
   std::map<slot_key, death> deaths_;
   std::map<std::string, std::uint64_t> last_down_; ///< index at which the node was last not ready, or gone
+  std::map<std::string, std::uint64_t> last_changed_; ///< index at which the service's row changed
   std::set<std::string> start_first_;              ///< services that once had this order of updates
   std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> delay_us_;
+  std::map<std::pair<std::string, std::uint64_t>, std::set<std::string>> told_;
   std::uint64_t containers_ = 0;
 };
 

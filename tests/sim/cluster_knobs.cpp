@@ -30,6 +30,7 @@ const std::vector<std::pair<std::string, bool cluster_bugs::*>>& bug_table() {
     {"replacement_does_not_wait", &bugs::replacement_does_not_wait},
     {"double_create", &bugs::double_create},
     {"update_never_ends", &bugs::update_never_ends},
+    {"leader_decides_early", &bugs::leader_decides_early},
     {"leader_misses_events", &bugs::leader_misses_events},
     {"read_without_index", &bugs::read_without_index},
     {"answer_before_commit", &bugs::answer_before_commit},

@@ -35,6 +35,7 @@ struct cluster_bugs {
   bool replacement_does_not_wait = false;   ///< a new task starts before its predecessor has stopped
   bool double_create = false;               ///< tasks are created twice right after a change of leaders
   bool update_never_ends = false;           ///< the update status is never written
+  bool leader_decides_early = false;        ///< a leader acts before its state holds what was decided before it
   bool leader_misses_events = false;        ///< the first batch after a leader has loaded its state is lost
   // CONTROL, RAFT's shell, STORE
   bool read_without_index = false;          ///< reads are answered from whatever this manager has

@@ -66,17 +66,27 @@ void cluster_manager::crashed() {
   hinted_term_ = 0;
 }
 
-// The leader's actors are started and stopped by others, a little later.
+// The leader's actors are stopped and started by others, a little later; started when RAFT has said that it leads, which it
+// does when STORE has applied the first entry of its term.
 void cluster_manager::role_changed() {
+  const bool leads = env_.world.core_of(id_)->role() == RAFT_ROLE_LEADER;
+  if (leads && !env_.knobs.bugs.leader_decides_early)
+    return;
+  start_or_end_office();
+}
+
+void cluster_manager::start_or_end_office() {
   soon(env_.rng().below(3'000), [this] {
     const auto* const core = env_.world.core_of(id_);
     const auto term = core->role() == RAFT_ROLE_LEADER ? core->term() : 0;
     if (term == leading_term_)
       return;
     office_.reset();
+    leading_term_ = 0;
+    if (term == 0 || (core->log().term_at(store_->applied_index()) != term && !env_.knobs.bugs.leader_decides_early))
+      return;
     leading_term_ = term;
-    if (term != 0)
-      lead();
+    lead();
   });
 }
 
@@ -90,6 +100,8 @@ void cluster_manager::applied(const Entry& entry) {
   last_result_ = std::move(done.result);
   env_.checkers.state_of(id_, entry.log_index(), [&] { return store_->digest(); });
   control_->observe(done.events);
+  if (const auto* const core = env_.world.core_of(id_); core->role() == RAFT_ROLE_LEADER && entry.term() == core->term() && leading_term_ != core->term())
+    start_or_end_office();
   if (!office_)
     return;
   done.events.set_log_index(entry.log_index());

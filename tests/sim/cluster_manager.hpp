@@ -79,6 +79,7 @@ private:
 
   [[nodiscard]] timestamp time() const { return env_.time(wall_offset_); }
   void soon(std::uint64_t delay, std::function<void()> run);
+  void start_or_end_office();
   void lead();
   void hear();
   void flush();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tests/sim/cluster_checkers.hpp"
 #include "tests/sim/cluster_links.hpp"
 
 namespace swarm::sim {
@@ -159,10 +160,24 @@ void cluster_manager::send_frames() {
       const auto to = office_->agents.find(id);
       if (to == office_->agents.end())
         continue;
+      auto& told = to->second.told;
+      if (frame->complete())
+        told.clear();
+      for (const auto& task : frame->tasks())
+        told.insert(task.id());
+      for (const auto& gone : frame->removed_task_ids())
+        told.erase(gone);
+      env_.checkers.told(frame->session_id(), frame->sequence(), told);
       if (env_.knobs.bugs.dispatcher_sends_increment_first && frame->complete())
         frame->set_complete(false);
-      if (!env_.world.healing() && env_.rng().chance(env_.knobs.lose_frame_percent))
+      // A link that cannot take a frame is closed; what is on it may still arrive before it is.
+      if (!env_.world.healing() && env_.rng().chance(env_.knobs.lose_frame_percent)) {
+        env_.world.after(env_.rng().below(1'000'000), [this, worker = to->second.worker, link = to->second.link] {
+          if (env_.links.number(worker, id_) == link)
+            env_.links.drop(worker, id_);
+        });
         continue;
+      }
       down_.assign(to->second.worker, id_, to->second.link, std::move(*frame));
     }
 }
@@ -198,7 +213,7 @@ void cluster_manager::register_node(unsigned worker, std::uint64_t link, const R
   auto outcome = office_->sessions.add(time(), request);
   if (!outcome.refused.ok())
     return answer(outcome.refused, {});
-  office_->agents[request.node_id()] = {worker, link};
+  office_->agents[request.node_id()] = {worker, link, {}};
   answer({}, outcome.reply);
   office_->leader.node_of(request.node_id()).start_session(outcome.reply.session_id());
   send_frames();

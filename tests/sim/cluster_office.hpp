@@ -9,6 +9,7 @@ struct cluster_manager::office {
   struct inbox_of {
     unsigned worker = 0;
     std::uint64_t link = 0;
+    std::set<std::string> told; ///< ids of the tasks that its frames have named
   };
   office(test::leader_cores::host host, random_source& rng, std::uint64_t seed) : leader{std::move(host), rng}, sessions{seed} {}
 

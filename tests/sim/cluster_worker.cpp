@@ -5,6 +5,7 @@
 
 #include "actors/agent/journal_core.hpp"
 #include "runtime/overload.hpp"
+#include "tests/sim/cluster_checkers.hpp"
 #include "tests/sim/cluster_links.hpp"
 
 namespace swarm::sim {
@@ -275,6 +276,16 @@ void cluster_worker::ask(const std::string& id, const agent::task::ask& what) {
   }
 }
 
+void cluster_worker::remove_leftover(const std::string& id, unsigned failures) {
+  engine_.remove(id, [this, life = life_, id, failures](const failure& outcome, const TaskHandle&) {
+    if (life == life_ && !outcome.ok())
+      soon(200'000ull << std::min(failures, 6u), [this, id, failures] {
+        if (!agent_->worker.knows(id))
+          remove_leftover(id, failures + 1);
+      });
+  });
+}
+
 void cluster_worker::perform(const worker::effects& todo) {
   for (const auto& effect : todo)
     std::visit(overload{
@@ -286,7 +297,7 @@ void cluster_worker::perform(const worker::effects& todo) {
                  [&](const worker::forget_task& e) {
                    soon(1, [this, id = e.task_id] { forget_task(id); });
                  },
-                 [&](const worker::remove_leftover& e) { engine_.remove(e.task_id, [](const failure&, const TaskHandle&) {}); },
+                 [&](const worker::remove_leftover& e) { remove_leftover(e.task_id, 0); },
                  [&](const worker::repeat_status& e) {
                    if (env_.knobs.bugs.agent_never_repeats)
                      return;
@@ -319,6 +330,7 @@ void cluster_worker::recover() {
       if (std::exchange(agent_->recovered, true))
         return;
       perform(agent_->worker.recovered(found));
+      flush();
     });
   });
 }
@@ -434,6 +446,10 @@ void cluster_worker::assign(const Assignments& original) {
   });
   const auto todo = agent_->worker.apply(message, agent_->session.session_id(), states);
   agent_->worker.check_invariants();
+  const bool lost_one = std::any_of(todo.begin(), todo.end(),
+                                    [](const auto& e) { return std::holds_alternative<worker::register_again>(e); });
+  if (!lost_one)
+    env_.checkers.holds(message.session_id(), message.sequence(), agent_->worker.snapshot());
   perform(todo);
   flush();
   if (message.complete())

@@ -87,6 +87,7 @@ private:
   void perform(const agent::worker::effects& todo);
   void begin_task(const agent::worker::begin_task& what);
   void reject_task(const agent::worker::reject_task& what);
+  void remove_leftover(const std::string& id, unsigned failures);
   void forget_task(const std::string& id);
   void gone(const std::string& id);
   void step_task(const std::string& id, const agent::task::event& what);

@@ -44,7 +44,10 @@ cluster_world::cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode m
                 },
                 [this](raft_id id) { return manager(id).is_up() ? &manager(id) : nullptr; },
                 [this](const std::string& node) { return may_lose(node); }}} {
-  history_.listener = [this](std::uint64_t index, const EventBatch& events) { checkers_.committed(index, events); };
+  history_.listener = [this](std::uint64_t index, const EventBatch& events) {
+    trace_events(index, events);
+    checkers_.committed(index, events);
+  };
   checkers_.clocks_jump = knobs_.jump_clock != 0;
   checkers_.now_us = [this] { return world_.now(); };
   checkers_.engine_of = [this](const std::string& node) {
@@ -53,6 +56,27 @@ cluster_world::cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode m
   };
   for (unsigned i = 0; i < knobs_.workers; ++i)
     workers_.push_back(std::make_unique<cluster_worker>(env_, i, test::nth_id(i + 1, 1), uplink()));
+}
+
+void cluster_world::trace_events(std::uint64_t index, const EventBatch& events) {
+  for (const auto& event : events.tasks())
+    world_.trace("task", index, [&] {
+      const auto& t = event.task();
+      return t.id() + (event.kind() == CHANGE_KIND_REMOVED ? " removed" : "") + ' ' + t.service_id().substr(0, 4) + " v" + std::to_string(t.spec_version()) + " slot=" + std::to_string(t.slot()) + " node=" + t.node_id()
+             + ' ' + TaskState_Name(t.status().state()) + " wanted " + TaskState_Name(t.desired_state()) + ' ' + t.status().err();
+    });
+  for (const auto& event : events.nodes())
+    world_.trace("node", index, [&] {
+      return event.node().id() + (event.kind() == CHANGE_KIND_REMOVED ? " removed " : " ") + NodeState_Name(event.node().status().state())
+             + ' ' + NodeAvailability_Name(event.node().spec().availability());
+    });
+  for (const auto& event : events.services())
+    world_.trace("service", index, [&] {
+      const auto& s = event.service();
+      return s.spec().name() + (event.kind() == CHANGE_KIND_REMOVED ? " removed" : "") + " version=" + std::to_string(s.spec_version())
+             + " replicas=" + std::to_string(s.spec().mode().replicated().replicas()) + ' ' + UpdateState_Name(s.update_status().state())
+             + ' ' + s.update_status().message();
+    });
 }
 
 void cluster_world::run() {
@@ -220,6 +244,18 @@ std::string cluster_world::unsettled_nodes(const StoreSnapshot& state) const {
   return {};
 }
 
+namespace {
+
+// Versions differ by their image only here: a task that has it already is not replaced.
+std::string image_of(const StoreSnapshot& state, const std::string& service, std::uint64_t version) {
+  for (const auto& one : state.templates())
+    if (one.service_id() == service && one.spec_version() == version)
+      return one.spec().container_spec().image();
+  return {};
+}
+
+} // namespace
+
 std::string cluster_world::unsettled_service(const StoreSnapshot& state, const Service& service) const {
   const auto update = service.update_status().state();
   if (update == UPDATE_STATE_UPDATING || update == UPDATE_STATE_ROLLBACK_STARTED)
@@ -241,7 +277,8 @@ std::string cluster_world::unsettled_service(const StoreSnapshot& state, const S
              + TaskState_Name(task.desired_state());
     if (worker == nullptr || !worker->engine().runs(task.id()))
       return service.spec().name() + ": task " + task.id() + " is RUNNING without a container";
-    if (!paused && task.spec_version() != service.spec_version())
+    if (!paused && task.spec_version() != service.spec_version() 
+        && image_of(state, service.id(), task.spec_version()) != image_of(state, service.id(), service.spec_version()))
       return service.spec().name() + ": task " + task.id() + " is of an older specification";
     ++running;
   }

@@ -54,6 +54,7 @@ private:
   void to_worker(unsigned worker, raft::raft_id from, std::uint64_t link, std::function<void(cluster_worker&)> what);
   void to_manager(unsigned worker, raft::raft_id to, std::function<void(cluster_manager&, std::uint64_t link)> what);
   void tick();
+  void trace_events(std::uint64_t index, const EventBatch& events);
   // cluster_nemesis.cpp
   void nemesis();
   void inject(unsigned which);

@@ -11,14 +11,14 @@ namespace {
 constexpr std::uint64_t call_deadline_us = 2'000'000;
 } // namespace
 
-void sim_engine::call(const std::string& task, const reply& answer, bool may_fail, std::function<failure()> work) {
+void sim_engine::call(const char* what, const std::string& task, const reply& answer, std::function<failure()> work) {
   auto& rng = env_.rng();
   const bool calm = env_.world.healing();
   if (away_) {
     env_.world.after(1 + rng.below(1'000), [answer] { answer({errc::unavailable, "the engine is away"}, {}); });
     return;
   }
-  if (may_fail && !calm && rng.chance(env_.knobs.refuse_percent)) {
+  if (!calm && rng.chance(env_.knobs.refuse_percent)) {
     env_.world.after(1 + rng.below(5'000), [answer] { answer({errc::unavailable, "the engine is busy"}, {}); });
     return;
   }
@@ -33,13 +33,14 @@ void sim_engine::call(const std::string& task, const reply& answer, bool may_fai
   // The deadline is the caller's; the engine may do what was asked after it has passed.
   if (lost || delay > call_deadline_us)
     env_.world.after(call_deadline_us, [answer] { answer({errc::deadline_exceeded, "no answer from the engine"}, {}); });
-  env_.world.after(delay, [this, task, answer, life = life_, work = std::move(work), silent = lost || delay > call_deadline_us] {
+  env_.world.after(delay, [this, what, task, answer, life = life_, work = std::move(work), silent = lost || delay > call_deadline_us] {
     if (life != life_) {
       if (!silent)
         answer({errc::deadline_exceeded, "the engine went away during the call"}, {});
       return;
     }
     const auto outcome = work();
+    env_.world.trace("engine", 0, [&] { return what + (' ' + task) + " on " + node_id_ + ' ' + outcome.message; });
     if (!silent)
       answer(outcome, handle(task));
   });
@@ -58,7 +59,7 @@ TaskHandle sim_engine::handle(const std::string& task) const {
 }
 
 void sim_engine::prepare(const std::string& task, const reply& answer) {
-  call(task, answer, true, [this, task] {
+  call("prepare", task, answer, [this, task] {
     if (env_.knobs.bugs.driver_does_not_adopt && containers_.contains(task)) {
       end(task, 137, false);
       containers_.erase(task);
@@ -71,7 +72,7 @@ void sim_engine::prepare(const std::string& task, const reply& answer) {
 }
 
 void sim_engine::start(const std::string& task, const reply& answer) {
-  call(task, answer, true, [this, task]() -> failure {
+  call("start", task, answer, [this, task]() -> failure {
     const auto it = containers_.find(task);
     if (it == containers_.end())
       return {errc::not_found, "no such container"};
@@ -114,14 +115,14 @@ void sim_engine::tell(const std::string& task) {
 }
 
 void sim_engine::stop(const std::string& task, const reply& answer) {
-  call(task, answer, true, [this, task] {
+  call("stop", task, answer, [this, task] {
     end(task, 143, false);
     return failure{};
   });
 }
 
 void sim_engine::remove(const std::string& task, const reply& answer) {
-  call(task, answer, true, [this, task] {
+  call("remove", task, answer, [this, task] {
     end(task, 137, false);
     containers_.erase(task);
     return failure{};
@@ -129,17 +130,17 @@ void sim_engine::remove(const std::string& task, const reply& answer) {
 }
 
 void sim_engine::inspect(const std::string& task, const reply& answer) {
-  call(task, answer, true, [] { return failure{}; });
+  call("inspect", task, answer, [] { return failure{}; });
 }
 
 void sim_engine::recover(const std::function<void(const failure&, const RecoveredTasks&)>& answer) {
-  call("", [this, answer](const failure& outcome, const TaskHandle&) {
+  call("recover", "", [this, answer](const failure& outcome, const TaskHandle&) {
     RecoveredTasks found;
     if (outcome.ok())
       for (const auto& [task, c] : containers_)
         *found.add_tasks() = handle(task);
     answer(outcome, found);
-  }, true, [] { return failure{}; });
+  }, [] { return failure{}; });
 }
 
 void sim_engine::fingerprint(const std::function<void(const NodeFingerprint&)>& answer) {

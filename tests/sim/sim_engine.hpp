@@ -53,7 +53,7 @@ private:
     std::uint64_t number = 0; ///< never used twice
   };
   /// Does it after a while, and answers, unless the engine is away, refuses, or the answer gets lost.
-  void call(const std::string& task, const reply& answer, bool may_fail, std::function<failure()> work);
+  void call(const char* what, const std::string& task, const reply& answer, std::function<failure()> work);
   [[nodiscard]] TaskHandle handle(const std::string& task) const;
   void end(const std::string& task, std::int64_t exit_code, bool by_itself);
   void tell(const std::string& task);

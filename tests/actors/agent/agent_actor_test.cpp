@@ -232,6 +232,21 @@ TEST_F(agent_actor_test, an_end_is_reported_and_a_forgotten_task_removed) {
   EXPECT_TRUE(engine->containers.empty());
 }
 
+// Simulator, cluster seed 229: a container of a task that was long gone stayed until the agent was started anew.
+TEST_F(agent_actor_test, a_leftover_that_the_engine_does_not_remove_is_tried_again) {
+  start();
+  connect();
+  push(assignments({}));
+  engine->containers["x"].set_task_id("x");
+  engine->fail["remove"] = {errc::unavailable, "busy"};
+  observe("x", TaskHandle::PHASE_EXITED, 0);
+  EXPECT_EQ(count("remove x"), 1);
+  ASSERT_TRUE(engine->containers.contains("x"));
+  advance(seconds{3});
+  EXPECT_EQ(count("remove x"), 2);
+  EXPECT_TRUE(engine->containers.empty());
+}
+
 TEST_F(agent_actor_test, registers_again_with_growing_delays_while_the_manager_is_away) {
   manager->refuses = true;
   start();

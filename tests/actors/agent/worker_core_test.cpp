@@ -130,7 +130,18 @@ TEST_F(worker_core, after_a_restart_it_adopts_and_removes_leftovers_without_a_ma
   running.set_state(TASK_STATE_RUNNING);
   worker.restore(message(true, 0, 0, {task("a"), task("b")}), {{"a", running}});
   EXPECT_EQ(recover({{"a", TaskHandle::PHASE_RUNNING}, {"x", TaskHandle::PHASE_EXITED}}),
-            "remove x; begin a state=512 phase=2; begin b state=192 phase=0; ");
+            "remove x; begin a state=512 phase=2; repeat a; begin b state=192 phase=0; ");
+}
+
+// Simulator, cluster seed 310: the manager's word came before the driver's, and nobody told it that the task runs.
+TEST_F(worker_core, what_was_recorded_and_perhaps_not_told_is_told_when_the_task_is_taken_up) {
+  TaskStatus running;
+  running.set_state(TASK_STATE_RUNNING);
+  worker.restore(message(true, 0, 0, {task("a"), task("b")}), {{"a", running}, {"b", running}});
+  EXPECT_EQ(apply(message(true, 0, 1, {task("a", TASK_STATE_RUNNING, TASK_STATE_PREPARING), task("b", TASK_STATE_RUNNING, TASK_STATE_RUNNING)})),
+            "");
+  EXPECT_EQ(recover({{"a", TaskHandle::PHASE_RUNNING}, {"b", TaskHandle::PHASE_RUNNING}}),
+            "begin a state=512 phase=2; repeat a; begin b state=512 phase=2; ");
 }
 
 TEST_F(worker_core, without_records_it_begins_and_removes_nothing_before_the_first_contact) {

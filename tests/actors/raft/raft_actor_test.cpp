@@ -188,6 +188,20 @@ TEST_F(raft_actor_test, a_group_of_one_leads_as_soon_as_its_vote_is_synced_and_s
   EXPECT_EQ(log->leadership.back().leader_raft_id(), 1u);
 }
 
+// Simulator, cluster seed 210: a new leader replaced a task that its predecessor had replaced already.
+TEST_F(raft_actor_test, a_leader_is_announced_when_the_store_holds_what_was_decided_before_it) {
+  log->hold_applies = true;
+  start({1});
+  EXPECT_EQ(fact("role"), "leader");
+  EXPECT_TRUE(std::none_of(log->leadership.begin(), log->leadership.end(),
+                           [](const auto& told) { return told.role() == RAFT_ROLE_LEADER; }));
+  release_applies();
+  settle();
+  ASSERT_FALSE(log->leadership.empty());
+  EXPECT_EQ(log->leadership.back().role(), RAFT_ROLE_LEADER);
+  EXPECT_EQ(log->leadership.back().leader_node_id(), "node1");
+}
+
 TEST_F(raft_actor_test, a_command_is_answered_when_the_store_has_applied_it_and_not_before) {
   start({1});
   log->hold_appends = true;
