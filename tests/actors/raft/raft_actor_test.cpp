@@ -183,6 +183,7 @@ TEST_F(raft_actor_test, a_group_of_one_leads_as_soon_as_its_vote_is_synced_and_s
   EXPECT_EQ(fact("role"), "candidate");
   release_appends();
   EXPECT_EQ(fact("role"), "leader");
+  release_appends(); // of the term's first entry
   ASSERT_FALSE(log->leadership.empty());
   EXPECT_EQ(log->leadership.back().role(), RAFT_ROLE_LEADER);
   EXPECT_EQ(log->leadership.back().leader_raft_id(), 1u);

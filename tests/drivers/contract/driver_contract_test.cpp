@@ -239,7 +239,8 @@ TEST_P(driver_contract, log_lines_come_as_far_as_credit_goes) {
     r.set_stderr(true);
     r.set_tail(tail);
     self->send(driver->handle(), r, sink);
-    EXPECT_TRUE(tail == 0 || chunks->empty_for(std::chrono::milliseconds{50})) << "lines without credit";
+    // While the task may not have printed yet, an empty log ends without any credit.
+    EXPECT_TRUE(tail <= 0 || chunks->empty_for(std::chrono::milliseconds{50})) << "lines without credit";
     for (auto ended = false; !ended;) {
       LogCredit credit;
       credit.set_subscription(subscription);
