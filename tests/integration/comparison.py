@@ -48,7 +48,7 @@ class Side:
         self.host = Host(name)
         self.host.start_engine()
         self.files = f"{self.host.dir}/files"
-        os.makedirs(self.files)
+        os.makedirs(self.files, exist_ok=True)
 
     def docker(self, command, seconds=60):
         environment = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": f"{self.host.dir}/cli",

@@ -95,6 +95,7 @@ class Host:
         self.dir = f"{home}/{name}" if home else f"/tmp/{self.name}"
         self.engine_dir = f"{self.dir}/engine"
         self.node_process = None
+        self.has_engine = False
         self.task_ids = set()  # of tasks that clean() ended
         if found:
             return
@@ -117,6 +118,7 @@ class Host:
         return code, out + err
 
     def start_engine(self):
+        self.has_engine = True
         # The node's secrets: on tmpfs before the engine starts, which has a mount namespace of its own.
         os.makedirs(f"{self.dir}/files", exist_ok=True)
         if not os.path.ismount(f"{self.dir}/files"):
@@ -160,6 +162,8 @@ class Host:
         return left
 
     def stray_cgroups(self):
+        if self.has_engine:  # its tasks are containers: these are somebody else's
+            return set()
         if self.home:
             return {path for path in task_cgroups() if os.path.basename(path.rstrip("/")) in self.task_ids}
         return task_cgroups() - self.cgroups_before

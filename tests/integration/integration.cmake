@@ -15,8 +15,8 @@ endfunction()
 
 if(EXISTS ${CMAKE_SOURCE_DIR}/apps/swarm-node/main.cpp)
   swarm_acceptance(acceptance_services services_test.py 840 "docker;integration")
-  # stacks_test.py is run by hand: three of its tests are not steady (its probe crashes in busybox's wget, a bridge stays now
-  # and then after leaving).
+  swarm_acceptance(acceptance_stacks stacks_test.py 400 "docker;integration")
+  swarm_acceptance(acceptance_stack_hosts stack_hosts_test.py 400 "docker;integration")
   swarm_acceptance(acceptance_passthrough passthrough_test.py 400 "docker;integration")
   swarm_acceptance(acceptance_lifecycle lifecycle_test.py 800 "docker;integration")
   swarm_acceptance(acceptance_process process_test.py 300 "integration")

@@ -3,82 +3,18 @@
 import json
 import os
 import re
+import shutil
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Scenario, call, main, run, wait_until  # noqa: E402
+from harness import ADDRESS, Scenario, call, main, run, wait_until  # noqa: E402
 
 SLEEP = ["busybox", "sleep", "100000"]
 QUICK = ["--stop-grace-period", "1s", "--restart-delay", "100ms"]
 
-COMPOSE = """
-version: "3.8"
-services:
-  web:
-    image: busybox:latest
-    command: ["httpd", "-f", "-p", "80", "-h", "/srv"]
-    stop_grace_period: 1s
-    configs:
-      - source: page
-        target: /srv/index.html
-    networks: [front, back]
-    healthcheck: {test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1/"], interval: 1s, timeout: 2s, retries: 5}
-    deploy: &deploy
-      replicas: 2
-      update_config: {parallelism: 1, delay: 0s, order: stop-first, monitor: 1s}
-      restart_policy: {condition: any, delay: 200ms}
-      placement: {constraints: ["node.role == manager"]}
-  api:
-    image: busybox:latest
-    command: ["httpd", "-f", "-p", "8080", "-h", "/www"]
-    stop_grace_period: 1s
-    networks:
-      back: {aliases: [backend]}
-    deploy: {<<: *deploy, replicas: 2, endpoint_mode: dnsrr}
-  db:
-    image: busybox:latest
-    command: ["sleep", "100000"]
-    init: true
-    stop_grace_period: 1s
-    secrets: [password]
-    volumes: ["data:/data", {type: tmpfs, target: /scratch}]
-    networks: [back]
-    deploy: {<<: *deploy, replicas: 1, resources: {limits: {cpus: "0.5", memory: 64M}}, update_config: {order: start-first, monitor: 1s}}
-  worker:
-    image: busybox:latest
-    command: ["sleep", "100000"]
-    init: true
-    environment: {ROLE: worker}
-    stop_grace_period: 1s
-    networks: [back]
-    deploy: {<<: *deploy, replicas: 1, labels: {tier: back}}
-  agent:
-    image: busybox:latest
-    command: ["sleep", "100000"]
-    init: true
-    stop_grace_period: 1s
-    deploy: {mode: global, update_config: {monitor: 1s}}
-  probe:
-    image: busybox:latest
-    command: ["sleep", "100000"]
-    init: true
-    stop_grace_period: 1s
-    networks: [front]
-    ports:
-      - {target: 9999, published: 9999, mode: host}
-    deploy: {<<: *deploy, replicas: 1}
-networks:
-  front: {driver: overlay}
-  back: {driver: overlay, internal: true, driver_opts: {com.docker.network.driver.mtu: "1400"}}
-secrets:
-  password: {file: ./password}
-configs:
-  page: {file: ./page}
-volumes:
-  data: {}
-"""
-SERVICES = ["agent", "api", "db", "probe", "web", "worker"]
+SHOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/examples/shop")
+SERVICES = ["agent", "api", "db", "edge", "migrate", "web", "worker"]
 
 
 class Stacks(Scenario):
@@ -95,10 +31,8 @@ class Stacks(Scenario):
         return None
 
     def fetch(self, container, name, rest):
-        """What a service answers. By address: wget of a static busybox resolves no names on every libc."""
-        addresses = self.resolved(container, name)
-        self.assertTrue(addresses, f"{name} has no address")
-        return self.exec(container, "wget", "-q", "-O", "-", "-T", "5", f"http://{addresses[0]}{rest}")
+        """What a service answers under its name. Without -T: the alarm that it sets crashes a static busybox."""
+        return self.exec(container, "wget", "-q", "-O", "-", f"http://{name}{rest}")
 
     def resolved(self, container, name):
         """Addresses that a container finds for a name."""
@@ -171,6 +105,10 @@ class Stacks(Scenario):
         self.assertIn("network nothere not found", n.refused("network", "rm", "nothere").lower().replace("no such network: nothere", "network nothere not found"))
         self.assertIn("not manually attachable", n.refused("network", "connect", "ov2", "somebody"))
         self.assertIn("network local1 not found", n.refused("service", "create", "--detach", "--network", "local1", *SLEEP).lower())
+        spec = {"Name": "x", "TaskTemplate": {"ContainerSpec": {"Image": "busybox"}, "Networks": [{"Target": "local1"}]}}
+        status, answer = n.api("POST", "/v1.50/services/create", spec)
+        self.assertEqual((status, answer["message"]), (403, "The network local1 cannot be used with services. Only networks scoped to the swarm "
+                                                            "can be used, such as those created with the overlay driver."))
         self.assertIn("network nothere not found", n.refused("service", "create", "--detach", "--network", "nothere", *SLEEP).lower())
         n.ok("network", "rm", "local1")
 
@@ -283,13 +221,21 @@ class Stacks(Scenario):
         n.ok("service", "rm", "onhost")
 
     # -- stacks ------------------------------------------------------------------------------------------------
-    def compose(self, text=COMPOSE):
-        folder = f"{self.host.dir}/stack"
-        os.makedirs(folder, exist_ok=True)
-        for name, content in (("compose.yml", text), ("password", "hunter2"), ("page", "hello from a config\n")):
-            with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
-                file.write(content)
+    def compose(self, *changes):
+        """The example's compose file; each change is (text, what stands there instead)."""
+        folder = f"{self.host.dir}/shop"
+        shutil.copytree(SHOP, folder, dirs_exist_ok=True)
+        with open(f"{SHOP}/compose.yml", encoding="utf-8") as file:
+            text = file.read()
+        for before, after in changes:
+            self.assertIn(before, text)
+            text = text.replace(before, after)
+        with open(f"{folder}/compose.yml", "w", encoding="utf-8") as file:
+            file.write(text)
         return f"{folder}/compose.yml"
+
+    def deploy(self, *changes, flags=("--detach=true",), resolve="never"):
+        return self.node.ok("stack", "deploy", *flags, "--resolve-image", resolve, "-c", self.compose(*changes), "st", timeout=240)
 
     def versions(self):
         return {s["Spec"]["Name"]: (s["ID"], s["Version"]["Index"]) for s in self.node.api("GET", "/v1.50/services")[1]}
@@ -297,47 +243,65 @@ class Stacks(Scenario):
     def running_ids(self):
         return sorted(t["ID"] for t in self.node.tasks(desired="running") if t["Status"]["State"] == "running")
 
+    def running_by_service(self):
+        return {s: sorted(t["ID"] for t in self.node.running(f"st_{s}")) for s in SERVICES}
+
     def settled(self, count):
         wait_until(f"{count} tasks run", lambda: len(self.running_ids()) == count, 120)
 
+    def update_state(self, service):
+        return self.node.inspect("service", service).get("UpdateStatus", {}).get("State")
+
     def test_200_deploy(self):
         n = self.node
-        file = self.compose()
-        self.assertIn("services:", n.ok("stack", "config", "-c", file))
-        out = n.ok("stack", "deploy", "--detach=true", "--resolve-image", "never", "-c", file, "st", timeout=120)
+        self.assertIn("services:", n.ok("stack", "config", "-c", self.compose()))
+        out = self.deploy()
         for line in ["Creating network st_front", "Creating network st_back", "Creating network st_default", "Creating secret st_password",
-                     "Creating config st_page"] + [f"Creating service st_{s}" for s in SERVICES]:
+                     "Creating config st_page", "Creating config st_ask"] + [f"Creating service st_{s}" for s in SERVICES]:
             self.assertIn(line, out)
         self.settled(8)
-        rows = dict(row.rsplit(" ", 1) for row in n.ok("stack", "services", "--format", "{{.Name}} {{.Replicas}}", "st").splitlines())
-        self.assertEqual(rows, {"st_agent": "1/1", "st_api": "2/2", "st_db": "1/1", "st_probe": "1/1", "st_web": "2/2", "st_worker": "1/1"})
-        self.assertEqual(n.ok("stack", "ls", "--format", "{{.Name}} {{.Services}}").strip(), "st 6")
-        self.assertEqual(len(n.ok("stack", "ps", "-q", "st").split()), 8)
+        rows = dict(row.split(" ", 1) for row in n.ok("stack", "services", "--format", "{{.Name}} {{.Replicas}}", "st").splitlines())
+        self.assertEqual({k: v for k, v in rows.items() if k != "st_migrate"},
+                         {"st_agent": "1/1", "st_api": "2/2", "st_db": "1/1", "st_edge": "1/1", "st_web": "2/2", "st_worker": "1/1"})
+        wait_until("the job is done", lambda: "(1/1 completed)" in n.ok("service", "ls", "--filter", "name=st_migrate", "--format", "{{.Replicas}}"))
+        self.assertEqual(n.ok("service", "logs", "--raw", "st_migrate").strip(), "migrated")
+        self.assertEqual(n.ok("stack", "ls", "--format", "{{.Name}} {{.Services}}").strip(), "st 7")
+        self.assertEqual(len(n.ok("stack", "ps", "-q", "--filter", "desired-state=running", "st").split()), 8)
 
     def test_210_what_was_deployed_works(self):
         n = self.node
-        db, probe, worker = self.container("st_db"), self.container("st_probe"), self.container("st_worker")
-        self.assertEqual(self.exec(db, "cat", "/run/secrets/password"), "hunter2")
-        self.assertEqual(self.exec(worker, "sh", "-c", "echo $ROLE").strip(), "worker")
+        db, edge, worker = self.container("st_db"), self.container("st_edge"), self.container("st_worker")
+        self.assertEqual(self.exec(db, "cat", "/run/secrets/password", "/data/last"), "hunter2" * 2)
+        self.assertEqual(self.exec(db, "stat", "-c", "%a %u", "/run/secrets/password").strip(), "400 0")
+        self.assertEqual(self.exec(worker, "sh", "-c", "echo $ROLE; ulimit -n").split(), ["worker", "512"])
         # Names of one network: short, with the stack's prefix, and the alias.
         web_front = sorted(a.split("/")[0] for t in n.running("st_web") for x in t["NetworksAttachments"]
                            for a in x["Addresses"] if x["Network"]["Spec"]["Name"] == "st_front")
         for name in ("web", "st_web", "tasks.web"):
-            self.assertEqual(self.resolved(probe, name), web_front, name)
+            self.assertEqual(self.resolved(edge, name), web_front, name)
         self.assertEqual(self.resolved(worker, "backend"), self.task_addresses("st_api"))
-        self.assertEqual(self.resolved(probe, "api"), [], "it is on another network")
-        self.assertEqual(self.fetch(probe, "web", "/"), "hello from a config\n")
+        self.assertEqual(self.resolved(self.container("st_web"), "api"), [], "it is on another network")
+        self.assertEqual(self.fetch(edge, "web", "/"), "hello from a config\n")
         self.assertEqual(self.fetch(worker, "backend", ":8080/"), "made by swarm-node\n")
         self.assertEqual(self.exec(worker, "cat", "/sys/class/net/eth0/mtu").strip(), "1400")
+        self.assertEqual(self.exec(self.container("st_web", 2), "hostname").strip(), "web-2")
         self.assertTrue(self.engine_networks()["st_back"]["Internal"])
         self.assertIn("st_data", n.ok("volume", "ls", "-q").split())
         self.assertEqual(n.inspect("service", "st_web")["Spec"]["Labels"]["com.docker.stack.namespace"], "st")
+        agent = n.inspect("container", self.container("st_agent"))
+        self.assertEqual((agent["HostConfig"]["ReadonlyRootfs"], agent["HostConfig"]["CapDrop"], agent["Config"]["User"]), (True, ["ALL"], "1000:1000"))
+
+    def test_215_the_published_port_leads_through_the_edge_to_its_neighbours(self):
+        self.assertEqual(self.page("/"), "hello from a config\n")
+        self.assertEqual(self.page("/cgi-bin/ask"), "hello from a config\nmade by swarm-node\n")
+
+    def page(self, path):
+        code, out, err = run(["nsenter", f"--net=/run/netns/{self.host.name}", "curl", "-sS", "-m", "10", f"http://{ADDRESS}:8080{path}"])
+        return out if code == 0 else err
 
     def test_220_deploying_the_same_again_changes_nothing(self):
-        n = self.node
         before, ids = self.versions(), self.running_ids()
-        out = n.ok("stack", "deploy", "--detach=true", "--resolve-image", "never", "-c", self.compose(), "st", timeout=120)
-        self.assertNotIn("Creating", out)
+        self.assertNotIn("Creating", self.deploy())
         time.sleep(3)
         self.assertEqual(self.running_ids(), ids, "no task was replaced")
         self.assertEqual({k: v[0] for k, v in self.versions().items()}, {k: v[0] for k, v in before.items()})
@@ -351,20 +315,59 @@ class Stacks(Scenario):
         self.settled(8)
         self.assertEqual(self.running_ids(), ids)
 
-    def test_240_a_change_replaces_only_what_it_concerns(self):
+    def test_240_a_change_replaces_only_what_it_concerns_and_rolls_back(self):
         n = self.node
-        before = {s: sorted(t["ID"] for t in n.running(f"st_{s}")) for s in SERVICES}
-        text = COMPOSE.replace("ROLE: worker", "ROLE: foreman")
-        n.ok("stack", "deploy", "--detach=false", "--resolve-image", "never", "-c", self.compose(text), "st", timeout=240)
+        before = self.running_by_service()
+        self.deploy(('VERSION: "1"', 'VERSION: "2"'), flags=("--detach=false",))
         self.settled(8)
-        after = {s: sorted(t["ID"] for t in n.running(f"st_{s}")) for s in SERVICES}
-        self.assertEqual([s for s in SERVICES if before[s] != after[s]], ["worker"])
-        self.assertEqual(self.exec(self.container("st_worker"), "sh", "-c", "echo $ROLE").strip(), "foreman")
+        after = self.running_by_service()
+        self.assertEqual([s for s in SERVICES if before[s] != after[s]], ["api"])
+        version = ["sh", "-c", "echo $VERSION"]
+        self.assertEqual({self.exec(self.container("st_api", slot), *version).strip() for slot in (1, 2)}, {"2"})
+        n.ok("service", "rollback", "st_api", timeout=120)
+        wait_until("it is rolled back", lambda: self.update_state("st_api") == "rollback_completed")
+        self.settled(8)
+        self.assertEqual({self.exec(self.container("st_api", slot), *version).strip() for slot in (1, 2)}, {"1"})
+
+    def test_245_what_does_not_work_is_rolled_back_by_itself(self):
+        before = self.running_by_service()
+        host = 'hostname: "web-{{.Task.Slot}}"'
+        self.deploy((host, host + '\n    entrypoint: ["false"]'))
+        wait_until("it is rolled back", lambda: self.update_state("st_web") == "rollback_completed", 60)
+        self.settled(8)
+        self.assertEqual(before, self.running_by_service(), "start-first: what is healthy goes only when the new one is")
+
+    def test_246_scaling_lasts_until_the_next_deployment(self):
+        n = self.node
+        n.ok("service", "scale", "st_web=4", timeout=120)
+        self.settled(10)
+        self.deploy()
+        self.settled(8)
+        self.assertEqual(n.inspect("service", "st_web")["Spec"]["Mode"], {"Replicated": {"Replicas": 2}})
+
+    def test_248_mistakes_are_refused_and_half_apply_nothing(self):
+        n = self.node
+        before = self.running_by_service()
+        for changes, text in ((("order: stop-first", "order: sideways"), "order"), (("mode: 0400", "mode: x"), "mode"),
+                              (('"node.platform.os == linux"', '"nonsense"'), "constraint expected one operator from ==, !="),
+                              (("source: ask", "source: nosuch"), "undefined config")):
+            code, out, err = n.docker("stack", "deploy", "--detach=true", "--resolve-image", "never", "-c", self.compose(changes), "st", timeout=120)
+            self.assertNotEqual(code, 0, changes)
+            self.assertIn(text, out + err)
+        file = self.compose()
+        with open(os.path.dirname(file) + "/files/password", "w", encoding="utf-8") as secret:
+            secret.write("another")
+        self.assertIn("only updates to Labels are allowed", n.refused("stack", "deploy", "--detach=true", "--resolve-image", "never", "-c", file, "st", timeout=120))
+        self.deploy()
+        self.settled(8)
+        self.assertEqual(before, self.running_by_service())
 
     def test_250_prune_removes_services_that_are_no_longer_in_the_file(self):
         n = self.node
-        start, end = COMPOSE.index("  agent:"), COMPOSE.index("  probe:")
-        n.ok("stack", "deploy", "--detach=true", "--prune", "--resolve-image", "never", "-c", self.compose(COMPOSE[:start] + COMPOSE[end:]), "st", timeout=120)
+        with open(self.compose(), encoding="utf-8") as file:
+            text = file.read()
+        agent = text[text.index("  agent:"):text.index("  migrate:")]
+        self.deploy((agent, ""), flags=("--detach=true", "--prune"))
         self.assertNotIn("st_agent", n.ok("service", "ls", "--format", "{{.Name}}").split())
         wait_until("its tasks are gone", lambda: not n.containers("st_agent", True), 60)
 
@@ -385,21 +388,19 @@ class Stacks(Scenario):
         self.assertEqual(sorted(n.ok("network", "ls", "--format", "{{.Name}}").split()), ["bridge", "host", "ingress", "none"])
 
     def test_280_a_stack_can_follow_itself_at_once(self):
-        n = self.node
-        file = self.compose()
-        n.ok("stack", "deploy", "--detach=true", "--resolve-image", "never", "-c", file, "st", timeout=120)
+        self.deploy()
         self.settled(8)
-        n.ok("stack", "rm", "st", timeout=120)
-        n.ok("stack", "deploy", "--detach=true", "--resolve-image", "never", "-c", file, "st", timeout=120)
+        self.node.ok("stack", "rm", "st", timeout=120)
+        self.deploy()
         self.settled(8)
-        self.assertEqual(self.fetch(self.container("st_probe"), "web", "/"), "hello from a config\n")
+        self.assertEqual(self.fetch(self.container("st_edge"), "web", "/"), "hello from a config\n")
 
     def test_290_leaving_takes_everything_along(self):
         n = self.node
         n.ok("swarm", "leave", "--force", timeout=120)
-        wait_until("no bridge of ours is left", lambda: not self.engine_networks(), 30)
-        code, out, err = run(["ip", "-n", self.host.name, "-o", "link", "show", "type", "bridge"])
-        self.assertNotIn("sw-", out, err + str(code))
+        wait_until("no network of ours is left", lambda: not self.engine_networks(), 30)
+        # The engine drops a network from its list before it deletes the bridge.
+        wait_until("no bridge of ours is left", lambda: "sw-" not in run(["ip", "-n", self.host.name, "-o", "link", "show", "type", "bridge"])[1], 10)
 
 
 if __name__ == "__main__":
