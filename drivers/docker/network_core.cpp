@@ -107,9 +107,16 @@ void network_core::go_on(call_id& next_call, effects& out) {
       list(next_call, out);
     return;
   }
-  for (auto& [id, e] : networks_)
-    if (e.at == phase::absent && !e.wanted_by.empty())
+  for (auto& [id, e] : networks_) {
+    if (e.at != phase::absent || e.wanted_by.empty())
+      continue;
+    const auto* before = in_its_place(id, e);
+    if (before == nullptr)
       create(id, e, next_call, out);
+    else if (before->at != phase::removing)
+      fail(e, {errc::unavailable, "network " + e.definition.spec().name() + ": tasks on this host still use network " + before->name
+                                    + ", whose place it takes"});
+  }
   settle_ready();
 }
 
@@ -178,10 +185,6 @@ void network_core::created(const std::string& id, entry& e, const answer& from, 
       remove(id, e, next_call, out); // whoever wanted it has gone meanwhile
     return go_on(next_call, out);
   }
-  if (is(from, 409) && name_is_ours(id, e)) { // an earlier network of that name is on its way out
-    fail(e, {errc::unavailable, to_failure(from, "network " + e.definition.spec().name()).message});
-    return go_on(next_call, out);
-  }
   if (is(from, 409) && !e.other_name) {
     // Ours, whose answer was lost, or somebody else's of the same name: the list tells.
     e.other_name = true;
@@ -191,28 +194,26 @@ void network_core::created(const std::string& id, entry& e, const answer& from, 
   auto error = to_failure(from, "network " + e.definition.spec().name());
   listed_ = listed_ && from.how != outcome::unknown;
   if (from.how == outcome::answered && is_clash(read_message(from.body)))
-    error.code = clashes_with_ours(id, e) ? errc::unavailable : errc::invalid_argument;
+    error.code = errc::invalid_argument;
   else if (from.how == outcome::answered && (from.status == 403 || from.status == 409))
     error.code = errc::invalid_argument;
   fail(e, error);
   go_on(next_call, out);
 }
 
-/// One that is on its way out has the same addresses or the same bridge: waiting helps.
-bool network_core::clashes_with_ours(const std::string& id, const entry& e) const {
+/// A network of ours that has its name, its addresses or its bridge. An engine that makes one while it deletes the other
+/// takes the old bridge for one that somebody else has made, and leaves it behind when the new network goes.
+const network_core::entry* network_core::in_its_place(const std::string& id, const entry& e) const {
   const auto mine = parse_ipv4_subnet(first_subnet(e.definition));
-  return std::any_of(networks_.begin(), networks_.end(), [&](const auto& item) {
-    const auto& [other_id, other] = item;
+  for (const auto& [other_id, other] : networks_) {
+    if (other_id == id || other.engine_id.empty())
+      continue;
     const auto subnet = parse_ipv4_subnet(other.subnet);
-    return other_id != id && !other.engine_id.empty()
-           && ((mine && subnet && mine->overlaps(*subnet)) || other.definition.vni() == e.definition.vni());
-  });
-}
-
-bool network_core::name_is_ours(const std::string& id, const entry& e) const {
-  return std::any_of(networks_.begin(), networks_.end(), [&](const auto& item) {
-    return item.first != id && !item.second.engine_id.empty() && item.second.name == e.definition.spec().name();
-  });
+    if ((mine && subnet && mine->overlaps(*subnet)) || (e.definition.vni() != 0 && other.definition.vni() == e.definition.vni())
+        || other.name == e.definition.spec().name())
+      return &other;
+  }
+  return nullptr;
 }
 
 void network_core::remove(const std::string& id, entry& e, call_id& next_call, effects& out) {

@@ -27,8 +27,8 @@ struct network_options {
 /// taken on it.
 ///
 ///   absent ─1─► creating ─2─► ready ─3─► removing ─4─► absent
-///   1 first wish, after the engine's list was read   2 201, or found in the list after a 409   3 the last task is gone
-///   4 204 or 404; when it fails it is ready again, and removed later
+///   1 first wish, after the engine's list was read; while no other of ours is in its place   2 201, or found in the list after
+///   a 409   3 the last task is gone   4 204 or 404; when it fails it is ready again, and removed later
 class network_core {
 public:
   explicit network_core(network_options opts = {}) : opts_{opts} {}
@@ -88,8 +88,7 @@ private:
   void fail(entry& e, const failure& error);
   void settle_ready();
   void settle_left(entry& e);
-  [[nodiscard]] bool clashes_with_ours(const std::string& id, const entry& e) const;
-  [[nodiscard]] bool name_is_ours(const std::string& id, const entry& e) const;
+  [[nodiscard]] const entry* in_its_place(const std::string& id, const entry& e) const;
 
   network_options opts_;
   std::string cluster_id_;
