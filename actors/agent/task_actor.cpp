@@ -1,6 +1,8 @@
 // TASK, see task_actor.hpp.
 #include "actors/agent/task_actor.hpp"
 
+#include <algorithm>
+
 #include "messages/render.hpp"
 #include "runtime/overload.hpp"
 
@@ -9,7 +11,8 @@ namespace {
 
 using self_ptr = observed_ptr<task_actor, task_state>;
 
-constexpr std::int64_t default_grace = 10'000'000'000;
+constexpr duration default_grace = seconds{10};
+constexpr duration longest_grace = hours{24};
 
 void handle(self_ptr self, const task::event& ev);
 
@@ -41,8 +44,10 @@ void perform(self_ptr self, const task::ask& e) {
     case task::verb::stop: {
       auto message = with_id<StopTask>(self);
       const auto* spec = opts.what ? &opts.what->spec().container_spec() : nullptr;
-      message.set_grace_period(spec != nullptr && spec->has_stop_grace_period() ? spec->stop_grace_period() : default_grace);
-      return request(self, e.request, duration{std::max<std::int64_t>(message.grace_period(), 0)} + opts.call_deadline, std::move(message));
+      const auto wanted = spec != nullptr && spec->has_stop_grace_period() ? duration{spec->stop_grace_period()} : default_grace;
+      const auto grace = std::clamp(wanted, duration{0}, longest_grace);
+      message.set_grace_period(grace.count());
+      return request(self, e.request, grace + opts.call_deadline, std::move(message));
     }
     case task::verb::remove: return request(self, e.request, opts.call_deadline, with_id<RemoveTask>(self));
     case task::verb::inspect: return request(self, e.request, opts.call_deadline, with_id<InspectTask>(self));

@@ -18,6 +18,7 @@ constexpr std::int64_t nano_cpus_min = 1'000'000;
 constexpr std::int64_t memory_bytes_min = 4 << 20;
 constexpr std::int64_t health_duration_min = 1'000'000; // 1 ms
 constexpr std::size_t name_chars_max = 63;
+constexpr std::uint64_t tasks_max = 10'000'000; // of one service; Swarm takes any number and dies of it
 
 bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
@@ -153,6 +154,12 @@ refusal check_mode(const ServiceMode& mode) {
     return invalid("Maximum concurrent jobs must not be negative");
   if (is_negative(mode.replicated_job().total_completions()))
     return invalid("Total completed jobs must not be negative");
+  const std::pair<const char*, std::uint64_t> counts[] = {{"Number of replicas", mode.replicated().replicas()},
+                                                          {"Maximum concurrent jobs", mode.replicated_job().max_concurrent()},
+                                                          {"Total completed jobs", mode.replicated_job().total_completions()}};
+  for (const auto& [what, count] : counts)
+    if (count > tasks_max)
+      return invalid(std::string{what} + " must be at most " + std::to_string(tasks_max));
   return {};
 }
 

@@ -13,7 +13,7 @@ namespace {
 constexpr duration backoff_step_min = milliseconds{100};
 
 duration configured_delay(const RestartPolicy& policy) {
-  return policy.has_delay() ? std::max(duration{0}, duration{policy.delay()}) : restart_delay_default;
+  return policy.has_delay() ? std::clamp(duration{policy.delay()}, duration{0}, longest_wait) : restart_delay_default;
 }
 
 bool failed(std::uint32_t observed) {

@@ -14,6 +14,8 @@ inline constexpr duration ran_well_after = seconds{10};
 inline constexpr duration restart_delay_default = seconds{5};
 /// The longest delay that backing off leads to; a longer configured one stays as it is.
 inline constexpr duration restart_delay_max = minutes{5};
+/// What users may ask for is longer than what can be added to the time of day.
+inline constexpr duration longest_wait = hours{24 * 3650};
 /// A replacement does not wait longer for its predecessor to stop.
 inline constexpr duration stop_wait_max = minutes{1};
 /// Service label; the value "off" keeps the configured delay for every restart, as Swarm does.

@@ -15,11 +15,11 @@ update_policy policy_of(const ServiceSpec& spec, bool rollback) {
     return out;
   const auto& config = rollback ? spec.rollback_config() : spec.update_config();
   out.parallelism = config.parallelism();
-  out.delay = duration{std::max<std::int64_t>(0, config.delay())};
+  out.delay = std::clamp(duration{config.delay()}, duration{0}, longest_wait);
   if (config.failure_action() != FAILURE_ACTION_UNSPECIFIED)
     out.failure_action = config.failure_action();
   if (config.monitor() > 0)
-    out.monitor = duration{config.monitor()};
+    out.monitor = std::min(duration{config.monitor()}, longest_wait);
   if (out.delay >= out.monitor)
     out.monitor = out.delay + seconds{1};
   out.max_failure_ratio = config.max_failure_ratio();

@@ -164,6 +164,15 @@ const std::vector<bad_service> catalogue{
      s.mutable_endpoint_spec()->set_mode(ENDPOINT_MODE_DNSRR);
    },
    errc::invalid_argument, false, "EndpointSpec: port published with ingress mode can't be used with dnsrr mode"},
+  {"absurd replicas", [](auto& s) { s.mutable_mode()->mutable_replicated()->set_replicas(10'000'001); }, errc::invalid_argument, false,
+   "Number of replicas must be at most 10000000"},
+  {"absurd job",
+   [](auto& s) {
+     s.mutable_mode()->Clear();
+     s.mutable_mode()->mutable_replicated_job()->set_max_concurrent(1);
+     s.mutable_mode()->mutable_replicated_job()->set_total_completions(10'000'001);
+   },
+   errc::invalid_argument, false, "Total completed jobs must be at most 10000000"},
   {"port above 65535", [](auto& s) { publish(s, 70000, 80); }, errc::invalid_argument, false,
    "EndpointSpec: port 70000 is out of range (1-65535)"},
   {"secret without id", [](auto& s) { use_secret(s, "", "a"); }, errc::invalid_argument, false,
