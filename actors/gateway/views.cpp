@@ -152,10 +152,11 @@ void write_task(json_writer& out, const Task& task, const joined_texts& texts, a
   out.end_object();
 }
 
-/// Swarm fills in an endpoint only for a service that publishes ports or has virtual addresses.
+/// Swarm fills in an endpoint only for a service that publishes ports or is on networks.
 Service shown(const Service& service) {
   auto out = service;
-  if (out.endpoint().ports().empty() && out.endpoint().virtual_ips().empty() && out.endpoint().spec().ports().empty())
+  if (out.endpoint().ports().empty() && out.endpoint().virtual_ips().empty() && out.endpoint().spec().ports().empty()
+      && out.spec().task_template().networks().empty())
     out.mutable_endpoint()->mutable_spec()->Clear();
   return out;
 }

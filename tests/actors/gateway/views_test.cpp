@@ -107,6 +107,9 @@ TEST(service_json, shows_an_endpoint_only_where_there_is_something_to_reach) {
   ObjectsRead read;
   *read.add_services() = service;
   EXPECT_TRUE(parsed(services_json(read, {50})).items()[0].find("Endpoint")->find("Spec")->members().empty());
+  auto on_host = service;
+  on_host.mutable_spec()->mutable_task_template()->add_networks()->set_target("host");
+  EXPECT_EQ(parsed(service_json(on_host, false, {50})).find("Endpoint")->find("Spec")->find("Mode")->as_string(), "vip");
   service.mutable_endpoint()->add_virtual_ips()->set_addr("10.0.1.2/24");
   EXPECT_EQ(parsed(service_json(service, false, {50})).find("Endpoint")->find("Spec")->find("Mode")->as_string(), "vip");
   EXPECT_EQ(service.spec().endpoint_spec().mode(), ENDPOINT_MODE_VIP);
