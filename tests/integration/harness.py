@@ -95,6 +95,7 @@ class Host:
         self.dir = f"{home}/{name}" if home else f"/tmp/{self.name}"
         self.engine_dir = f"{self.dir}/engine"
         self.node_process = None
+        self.has_engine = False
         self.task_ids = set()  # of tasks that clean() ended
         self.has_engine = False
         if found:
@@ -163,6 +164,8 @@ class Host:
         return left
 
     def stray_cgroups(self):
+        if self.has_engine:  # its tasks are containers: these are somebody else's
+            return set()
         if self.home:
             return {path for path in task_cgroups() if os.path.basename(path.rstrip("/")) in self.task_ids}
         return task_cgroups() - self.cgroups_before
