@@ -475,8 +475,10 @@ void observed_task(self_ptr self, const TaskObserved& news) {
   const auto& id = news.handle().task_id();
   const auto it = st.tasks.find(id);
   if (it != st.tasks.end() && it->second.actor)
-    self->send(it->second.actor, news);
-  else if (it == st.tasks.end() && news.handle().phase() != TaskHandle::PHASE_ABSENT)
+    return self->send(it->second.actor, news);
+  if (it == st.tasks.end())
+    st.worker->seen(news.handle());
+  if (it == st.tasks.end() && news.handle().phase() != TaskHandle::PHASE_ABSENT)
     perform(self, st.worker->stray(id));
 }
 

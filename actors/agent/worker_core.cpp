@@ -159,6 +159,16 @@ void core::forget(std::map<std::string, row>::iterator it, effects& out) {
     out.push_back(remove_leftover{id});
 }
 
+void core::seen(const TaskHandle& handle) {
+  const auto it = found_.find(handle.task_id());
+  if (it == found_.end())
+    return;
+  if (handle.phase() == TaskHandle::PHASE_ABSENT)
+    found_.erase(it);
+  else
+    it->second = handle;
+}
+
 effects core::stray(const std::string& task_id) {
   if (tasks_.contains(task_id) || !assignments_known_ || !recovered_)
     return {};

@@ -51,6 +51,8 @@ public:
                               const std::map<std::string, TaskState>& states);
   /// A session begins: its first Assignments must be complete.
   void session_begins() { synced_ = false; }
+  /// By the driver, unasked, of a task that does not live here (yet): it will begin from this, not from what was recovered.
+  void seen(const TaskHandle& handle);
   /// Something was seen of a task that is not assigned.
   [[nodiscard]] effects stray(const std::string& task_id);
   /// Its last trace is gone.

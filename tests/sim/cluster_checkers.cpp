@@ -153,16 +153,18 @@ void cluster_checkers::told(const std::string& session, std::uint64_t sequence, 
   told_[{session, sequence}] = std::move(tasks);
 }
 
-void cluster_checkers::holds(const std::string& session, std::uint64_t sequence, const Assignments& held) const {
-  const auto it = told_.find({session, sequence});
+void cluster_checkers::holds(const std::string& session, const Assignments& frame, const Assignments& held) const {
+  const auto which = "frame " + num(frame.sequence()) + " of session " + frame.session_id();
+  if (frame.session_id() != session)
+    fail("assignments: " + which + " counts in session " + session);
+  const auto it = told_.find({session, frame.sequence()});
   if (it == told_.end())
     return;
   std::set<std::string> ids;
   for (const auto& task : held.tasks())
     ids.insert(task.id());
   if (ids != it->second)
-    fail("assignments: after frame " + num(sequence) + " of session " + session + " an agent holds " + num(ids.size())
-         + " tasks, it was told " + num(it->second.size()) + " (or others)");
+    fail("assignments: after " + which + " an agent holds " + num(ids.size()) + " tasks, it was told of " + num(it->second.size()));
 }
 
 void cluster_checkers::acknowledged(std::uint64_t index, const Command& command) const {

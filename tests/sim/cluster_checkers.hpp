@@ -33,9 +33,9 @@ public:
   /// has booted.
   void container_started(const std::string& node, const std::string& task, unsigned times);
   void container_ended(const std::string& node, const std::string& task, bool by_itself);
-  /// An agent holds what its frames up to this one said.
+  /// An agent holds what the frames of its session up to this one said.
   void told(const std::string& session, std::uint64_t sequence, std::set<std::string> tasks);
-  void holds(const std::string& session, std::uint64_t sequence, const Assignments& held) const;
+  void holds(const std::string& session, const Assignments& frame, const Assignments& held) const;
   /// A client was told that this is done, at this index of the log.
   void acknowledged(std::uint64_t index, const Command& command) const;
   /// A manager's state after `index`, where it is known what it must be.

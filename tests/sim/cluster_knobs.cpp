@@ -17,8 +17,6 @@ const std::vector<std::pair<std::string, bool cluster_bugs::*>>& bug_table() {
     {"agent_never_repeats", &bugs::agent_never_repeats},
     {"agent_reports_early", &bugs::agent_reports_early},
     {"agent_keeps_removed", &bugs::agent_keeps_removed},
-    {"agent_repeats_blindly", &bugs::agent_repeats_blindly},
-    {"driver_does_not_adopt", &bugs::driver_does_not_adopt},
     {"dispatcher_sends_increment_first", &bugs::dispatcher_sends_increment_first},
     {"dispatcher_never_expires", &bugs::dispatcher_never_expires},
     {"removed_node_keeps_session", &bugs::removed_node_keeps_session},

@@ -12,7 +12,7 @@ namespace swarm::sim {
 /// Each removes one rule of an actor. They live in what the simulator has around the real cores and in what it gives to
 /// them; production code knows nothing of them.
 struct cluster_bugs {
-  // AGENT and driver
+  // AGENT
   bool agent_trusts_empty_journal = false;  ///< a lost journal counts as "nothing is assigned", what runs is removed
   bool agent_skips_recovery = false;        ///< tasks begin before the driver has said what runs already
   bool agent_applies_out_of_order = false;  ///< an increment is applied whatever it applies to
@@ -20,8 +20,6 @@ struct cluster_bugs {
   bool agent_never_repeats = false;         ///< what the manager does not know of is not told again
   bool agent_reports_early = false;         ///< RUNNING is told when the start is asked for
   bool agent_keeps_removed = false;         ///< a task that is no longer assigned is left alone
-  bool agent_repeats_blindly = false;       ///< after an unknown outcome the call is repeated without looking
-  bool driver_does_not_adopt = false;       ///< prepare replaces a container that is there already
   // DISPATCHER
   bool dispatcher_sends_increment_first = false; ///< a session begins without the complete set
   bool dispatcher_never_expires = false;    ///< silence is never noticed

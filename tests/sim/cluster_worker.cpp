@@ -71,8 +71,9 @@ void cluster_worker::start() {
                     if (life == life_)
                       soon(1, [this, seen] {
                         if (agent_->tasks.contains(seen.task_id()))
-                          step_task(seen.task_id(), agent::task::seen{seen});
-                        else if (seen.phase() != TaskHandle::PHASE_ABSENT)
+                          return step_task(seen.task_id(), agent::task::seen{seen});
+                        agent_->worker.seen(seen);
+                        if (seen.phase() != TaskHandle::PHASE_ABSENT)
                           perform(agent_->worker.stray(seen.task_id()));
                       });
                   },
@@ -255,10 +256,7 @@ void cluster_worker::ask(const std::string& id, const agent::task::ask& what) {
   const auto answer = [this, life, id, number = what.request](const failure& outcome, const TaskHandle& handle) {
     if (life != life_)
       return;
-    auto told = outcome;
-    if (env_.knobs.bugs.agent_repeats_blindly && told.code == errc::deadline_exceeded)
-      told.code = errc::unavailable;
-    soon(1, [this, id, number, told, handle] { step_task(id, agent::task::answered{number, told, handle}); });
+    soon(1, [this, id, number, outcome, handle] { step_task(id, agent::task::answered{number, outcome, handle}); });
   };
   switch (what.verb) {
     case agent::task::verb::prepare:
@@ -449,7 +447,7 @@ void cluster_worker::assign(const Assignments& original) {
   const bool lost_one = std::any_of(todo.begin(), todo.end(),
                                     [](const auto& e) { return std::holds_alternative<worker::register_again>(e); });
   if (!lost_one)
-    env_.checkers.holds(message.session_id(), message.sequence(), agent_->worker.snapshot());
+    env_.checkers.holds(agent_->session.session_id(), original, agent_->worker.snapshot());
   perform(todo);
   flush();
   if (message.complete())

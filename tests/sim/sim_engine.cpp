@@ -60,10 +60,6 @@ TaskHandle sim_engine::handle(const std::string& task) const {
 
 void sim_engine::prepare(const std::string& task, const reply& answer) {
   call("prepare", task, answer, [this, task] {
-    if (env_.knobs.bugs.driver_does_not_adopt && containers_.contains(task)) {
-      end(task, 137, false);
-      containers_.erase(task);
-    }
     const auto [it, fresh] = containers_.try_emplace(task);
     if (fresh)
       it->second.number = next_number_++;

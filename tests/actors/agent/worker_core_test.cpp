@@ -144,6 +144,20 @@ TEST_F(worker_core, what_was_recorded_and_perhaps_not_told_is_told_when_the_task
             "begin a state=512 phase=2; repeat a; begin b state=512 phase=2; ");
 }
 
+// Simulator, cluster seed 1000: a container that ended between recovery and the first contact was RUNNING for ever.
+TEST_F(worker_core, what_the_driver_saw_last_counts_when_a_task_begins_later) {
+  EXPECT_EQ(recover({{"a", TaskHandle::PHASE_RUNNING}, {"b", TaskHandle::PHASE_RUNNING}}), "");
+  TaskHandle ended;
+  ended.set_task_id("a");
+  ended.set_phase(TaskHandle::PHASE_EXITED);
+  worker.seen(ended);
+  TaskHandle gone;
+  gone.set_task_id("b");
+  worker.seen(gone);
+  EXPECT_EQ(apply(message(true, 0, 1, {task("a", TASK_STATE_RUNNING, TASK_STATE_RUNNING), task("b", TASK_STATE_RUNNING, TASK_STATE_RUNNING)})),
+            "begin a state=512 phase=3; begin b state=512 phase=0; ");
+}
+
 TEST_F(worker_core, without_records_it_begins_and_removes_nothing_before_the_first_contact) {
   EXPECT_EQ(recover({{"a", TaskHandle::PHASE_RUNNING}, {"x", TaskHandle::PHASE_RUNNING}}), "");
   EXPECT_EQ(show(worker.stray("x")), "");
