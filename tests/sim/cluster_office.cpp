@@ -59,7 +59,6 @@ test::leader_cores::host cluster_manager::leader_host() {
         copy.set_id(id128::random(env_.rng()).str());
       }
     }
-    // A message to RAFT, whose answer is a message, too.
     soon(1 + env_.rng().below(100), [this, command = std::move(command), answer = std::move(answer)] {
       propose(command, [answer](const CommandResult& result, const failure& outcome) {
         answer(outcome.ok() ? failure{static_cast<errc>(result.code()), result.message()} : outcome);
