@@ -244,6 +244,10 @@ std::string cluster_manager::session_of(const std::string& node) const {
   return office_ ? office_->sessions.session_of(node) : std::string{};
 }
 
+std::string cluster_manager::dump() const {
+  return office_ ? "leader " + std::to_string(id_) + " at " + std::to_string(time().now.time_since_epoch().count()) + '\n' + office_->leader.dump() : "";
+}
+
 void cluster_manager::check_invariants() const {
   if (!store_)
     return;
