@@ -244,7 +244,8 @@ service_effects service_core::evaluate() {
     return out;
   }
   consider(state_.next_wake());
-  consider(updater_.next_wake());
+  if (state_.service)
+    consider(updater_.next_wake());
   for (const auto& [id, when] : state_.orphan_at)
     if (when > now)
       consider(when);

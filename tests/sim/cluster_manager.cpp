@@ -128,7 +128,8 @@ void cluster_manager::propose(Command command, const std::function<void(const Co
   const auto tag = ++next_tag_;
   auto data = command.SerializeAsString();
   writes_[tag] = {std::move(command), done};
-  env_.world.propose(id_, tag, std::move(data));
+  // A message to RAFT: this manager may die in the step that it leads to.
+  soon(1, [this, tag, data = std::move(data)] { env_.world.propose(id_, tag, data); });
 }
 
 // In the middle of a step of RAFT: whoever waits hears of it later.
@@ -208,7 +209,7 @@ void cluster_manager::read(const ReadObjects& request, const objects& answer) {
   reads_[tag] = {request, answer};
   if (env_.knobs.bugs.read_without_index)
     return read_done(tag, {});
-  env_.world.read(id_, tag);
+  soon(1, [this, tag] { env_.world.read(id_, tag); });
 }
 
 void cluster_manager::read_done(std::uint64_t tag, const failure& outcome) {

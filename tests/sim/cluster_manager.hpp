@@ -69,6 +69,7 @@ public:
   /// "" = none; only a leader has any.
   [[nodiscard]] std::string session_of(const std::string& node) const;
   void check_invariants() const;
+  [[nodiscard]] std::string dump() const; ///< of a leader's services
 
 private:
   struct pending {

@@ -59,7 +59,6 @@ test::leader_cores::host cluster_manager::leader_host() {
         copy.set_id(id128::random(env_.rng()).str());
       }
     }
-    // A message to RAFT, whose answer is a message, too.
     soon(1 + env_.rng().below(100), [this, command = std::move(command), answer = std::move(answer)] {
       propose(command, [answer](const CommandResult& result, const failure& outcome) {
         answer(outcome.ok() ? failure{static_cast<errc>(result.code()), result.message()} : outcome);
@@ -243,6 +242,10 @@ void cluster_manager::report(unsigned worker, const UpdateTaskStatus& report) {
 
 std::string cluster_manager::session_of(const std::string& node) const {
   return office_ ? office_->sessions.session_of(node) : std::string{};
+}
+
+std::string cluster_manager::dump() const {
+  return office_ ? "leader " + std::to_string(id_) + " at " + std::to_string(time().now.time_since_epoch().count()) + '\n' + office_->leader.dump() : "";
 }
 
 void cluster_manager::check_invariants() const {

@@ -311,6 +311,8 @@ std::string cluster_world::dump() const {
   for (const auto& task : state.tasks())
     out += "task " + task.id() + " slot=" + std::to_string(task.slot()) + " node=" + task.node_id() + ' '
            + TaskState_Name(task.status().state()) + " wanted " + TaskState_Name(task.desired_state()) + ' ' + task.status().err() + '\n';
+  for (const auto& [id, m] : managers_)
+    out += m->dump();
   for (const auto& worker : workers_)
     out += worker->dump();
   return out;

@@ -12,6 +12,8 @@ using raft::raft_id;
 
 namespace {
 
+constexpr std::uint64_t events_at_once_max = 20'000;
+
 std::string num(std::uint64_t value) { return std::to_string(value); }
 
 bool later(const auto& a, const auto& b) { return a.at != b.at ? a.at > b.at : a.order > b.order; }
@@ -92,8 +94,12 @@ void raft_world::run_until(std::uint64_t end) {
     std::pop_heap(queue_.begin(), queue_.end(), [](const event& a, const event& b) { return later(a, b); });
     auto next = std::move(queue_.back());
     queue_.pop_back();
+    if (next.at / 1'000 != now_ / 1'000)
+      events_at_once_ = 0;
     now_ = next.at;
     ++totals_.events;
+    if (++events_at_once_ > events_at_once_max)
+      throw violation{"livelock: more than " + num(events_at_once_max) + " events within a millisecond"};
     next.run();
   }
   now_ = std::max(now_, end);

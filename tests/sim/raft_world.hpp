@@ -152,6 +152,7 @@ private:
   std::map<int, std::deque<std::shared_ptr<const RaftMessage>>> old_messages_;
   std::uint64_t now_ = 0;
   std::uint64_t order_ = 0;
+  std::uint64_t events_at_once_ = 0; ///< in this millisecond
   std::uint64_t next_tag_ = 1;
   raft::raft_id next_id_ = 1;
   bool healing_ = false;

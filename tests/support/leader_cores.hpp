@@ -83,6 +83,14 @@ public:
   }
   [[nodiscard]] const scheduler::core& placing() const { return scheduler_; }
   [[nodiscard]] orchestrator::service_core& deciding(const service_id& id) { return *services_.at(id); }
+  [[nodiscard]] std::string dump() const {
+    std::string out;
+    for (const auto& [id, service] : services_) {
+      const auto wake = service_wakes_.find(id);
+      out += service->dump() + (wake == service_wakes_.end() ? "" : " wake=" + std::to_string(wake->second.time_since_epoch().count())) + '\n';
+    }
+    return out;
+  }
   [[nodiscard]] std::size_t service_count() const { return services_.size(); }
   void check_invariants() const {
     scheduler_.check_invariants();

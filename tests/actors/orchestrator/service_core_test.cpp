@@ -322,6 +322,27 @@ TEST(service_core, nothing_is_proposed_twice_while_the_first_is_under_way) {
   EXPECT_TRUE(core.tick(now).propose) << "the decision is made anew";
 }
 
+// Simulator, cluster seed 1051: the end of the monitor period was past, and its actor ticked without a pause.
+TEST(service_core, a_removed_service_is_not_woken_for_the_update_that_went_with_it) {
+  leader_cluster cluster;
+  cluster.add_node(node_id_of(1), "n1");
+  const auto service = service_id_of(1);
+  cluster.write(create_service(service, service_spec("web", 1)));
+  ASSERT_TRUE(cluster.settle());
+  const auto before = cluster.service(service);
+  auto spec = before.spec();
+  spec.mutable_task_template()->set_force_update(1);
+  cluster.write(update_service(service, before.meta().version().index(), spec));
+  ASSERT_TRUE(cluster.settle());
+  cluster.silence(node_id_of(1)); // its task does not stop, so the actor stays
+  cluster.write(remove_service(service));
+  cluster.commit_all();
+  cluster.now.now += seconds{30};
+  const auto effects = cluster.deciding(service).tick(cluster.now);
+  EXPECT_FALSE(effects.finished);
+  EXPECT_TRUE(!effects.wake || *effects.wake > cluster.now.now);
+}
+
 TEST(service_core, tasks_on_networks_of_their_own_wait_for_addresses) {
   orchestrator::service_core core{service_id{service_id_of(1)}, 1};
   EventBatch batch;
