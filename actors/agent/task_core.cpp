@@ -147,7 +147,7 @@ void core::issue(verb v) {
   asked_ = v;
   request_ = next_request_++;
   touched_ = true; // from now on there may be something
-  if (v == verb::prepare)
+  if (v == verb::prepare || v == verb::start)
     stopped_ = false;
   out_.push_back(ask{request_, v});
 }

@@ -90,8 +90,8 @@ void restart_supervisor::restart(const slot_key& slot, task_row& row) {
   }
   const bool invalid = row.node && state_.is_invalid(row.node);
   const bool again = should_restart(slot, row);
-  const bool wait = !state_.is_stopped(row);
   state_.set_desired(slot, row, TASK_STATE_SHUTDOWN);
+  const bool wait = is_stopping(slot); // this one, or one that it was to replace
   if (!again)
     return;
   const auto before = histories_.find(slot);

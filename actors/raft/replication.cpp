@@ -95,8 +95,10 @@ void core::commit_to(log_index index) {
       apply_membership(membership);
     }
   }
-  if (leader_)
+  if (leader_) {
+    confirm_reads(); // fewer members may be asked than when the round began
     start_read_round();
+  }
 }
 
 // -- leader to follower -------------------------------------------------------------------------------------------------

@@ -66,8 +66,10 @@ void cluster_checkers::task_event(std::uint64_t index, const TaskEvent& event) {
     fail("task states: the desired state of " + row.id() + " falls at " + num(index));
   if (!before.node_id().empty() && row.node_id() != before.node_id())
     fail("tasks: " + row.id() + " moves from " + before.node_id() + " to " + row.node_id());
-  if (known.stop_wanted_us == 0 && row.desired_state() > TASK_STATE_COMPLETE)
+  if (known.stop_wanted_us == 0 && row.desired_state() > TASK_STATE_COMPLETE) {
     known.stop_wanted_us = now_us() + 1;
+    known.stop_wanted_index = index;
+  }
   if (row.status().state() != before.status().state())
     check_report(row);
   known.row = row;
@@ -134,6 +136,8 @@ void cluster_checkers::check_delay(const std::string& task, const known_task& st
   if (const auto changed = last_changed_.find(starting.row.service_id());
       changed != last_changed_.end() && changed->second > dead.created_index)
     return; // replaced by an update
+  if (dead.stop_wanted_index != starting.created_index)
+    return; // not its restart, but a new use of the slot
   if (now_us() < it->second.at_us + delay->second)
     fail("restart delay: " + task + " starts " + num(now_us() - it->second.at_us) + "us after " + it->second.task
          + " ended, the delay is " + num(delay->second) + "us");

@@ -53,6 +53,7 @@ private:
     std::uint64_t created_us = 0;
     std::uint64_t created_index = 0;
     std::uint64_t stop_wanted_us = 0; ///< 0 = it is wanted
+    std::uint64_t stop_wanted_index = 0;
   };
   struct death {
     std::string task;

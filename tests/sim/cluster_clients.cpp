@@ -69,6 +69,7 @@ void cluster_clients::ask(raft_id manager, std::function<void(cluster_manager&, 
       give_up();
   });
   const auto delay = [this] { return 50 + env_.rng().below(2'000); };
+  env_.world.trace("ask", manager);
   env_.world.after(delay(), [=, this, what = std::move(what), done = std::move(done)] {
     if (to_.manager(manager) == nullptr)
       return;
@@ -303,7 +304,8 @@ ServiceSpec cluster_clients::draw_service(const std::string& name) {
   auto& restart = *out.mutable_task_template()->mutable_restart_policy();
   restart.set_condition(RESTART_CONDITION_ANY);
   restart.set_delay(static_cast<std::int64_t>(rng.between(100, 2'000)) * 1'000'000);
-  if (rng.chance(80))
+  // Else a container that has ended a few times may wait for minutes.
+  if (env_.knobs.die_percent + env_.knobs.fail_start_percent + env_.knobs.restart_engine + env_.knobs.crash_host != 0 || rng.chance(50))
     (*out.mutable_labels())["swarm.restart.backoff"] = "off";
   auto& update = *out.mutable_update_config();
   update.set_parallelism(rng.below(3));

@@ -266,6 +266,7 @@ std::string cluster_world::unsettled_service(const StoreSnapshot& state, const S
     eligible += node.status().state() == NODE_STATE_READY ? 1 : 0;
   const auto wanted = eligible == 0 ? 0 : service.spec().mode().has_global() ? eligible : service.spec().mode().replicated().replicas();
   std::uint64_t running = 0;
+  std::set<std::pair<std::uint64_t, std::string>> slots;
   for (const auto& task : state.tasks()) {
     if (task.service_id() != service.id() || task.desired_state() > TASK_STATE_RUNNING || task.status().state() > TASK_STATE_RUNNING)
       continue;
@@ -280,7 +281,8 @@ std::string cluster_world::unsettled_service(const StoreSnapshot& state, const S
     if (!paused && task.spec_version() != service.spec_version() 
         && image_of(state, service.id(), task.spec_version()) != image_of(state, service.id(), service.spec_version()))
       return service.spec().name() + ": task " + task.id() + " is of an older specification";
-    ++running;
+    // A paused update that starts the new one first may leave both.
+    running += slots.insert({task.slot(), task.slot() == 0 ? task.node_id() : ""}).second || !paused ? 1 : 0;
   }
   return running == wanted ? std::string{}
                            : service.spec().name() + " has " + std::to_string(running) + " of " + std::to_string(wanted) + " tasks";

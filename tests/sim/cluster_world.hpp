@@ -44,7 +44,7 @@ private:
   void read_done(raft::raft_id id, std::uint64_t tag, const failure& outcome) override { manager(id).read_done(tag, outcome); }
   void heal() override;
   [[nodiscard]] bool converged() override { return unsettled().empty(); }
-  [[nodiscard]] std::uint64_t patience_us() const override { return 420'000'000; } ///< a restart may be delayed by five minutes
+  [[nodiscard]] std::uint64_t patience_us() const override { return 100'000'000; } ///< a replacement may wait for a minute
   [[nodiscard]] std::string unsettled() override;
 
   cluster_manager& manager(raft::raft_id id);

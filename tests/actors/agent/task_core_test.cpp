@@ -134,6 +134,28 @@ TEST(task_core, lives_as_the_goldens_say) {
   });
 }
 
+// Simulator, cluster seed 2079: the record was lost in a power cut, the container was not, and once started it counted as
+// stopped.
+TEST(task_core, what_it_has_started_it_also_stops_even_if_it_knew_of_no_container) {
+  random_source rng{1};
+  core c{{}, &rng};
+  beginning from;
+  from.state = TASK_STATE_READY;
+  const auto asked = c.begin(instant{seconds{1}}, 0, TASK_STATE_RUNNING, from, true);
+  ASSERT_FALSE(asked.empty());
+  const auto* const start = std::get_if<ask>(&asked.back());
+  ASSERT_TRUE(start != nullptr && start->verb == verb::start);
+  TaskHandle running;
+  running.set_phase(TaskHandle::PHASE_RUNNING);
+  (void)c.step(instant{seconds{2}}, 0, answered{start->request, {}, running});
+  EXPECT_EQ(c.state(), TASK_STATE_RUNNING);
+  const auto stopping = c.step(instant{seconds{3}}, 0, desired{TASK_STATE_SHUTDOWN});
+  ASSERT_EQ(stopping.size(), 1u);
+  const auto* const stop = std::get_if<ask>(&stopping.back());
+  ASSERT_TRUE(stop != nullptr && stop->verb == verb::stop);
+  c.check_invariants();
+}
+
 // A driver that is asked, and answers or fails at random, but never runs a container twice.
 struct fake_container {
   TaskHandle::Phase phase = TaskHandle::PHASE_ABSENT;

@@ -322,6 +322,32 @@ TEST(service_core, nothing_is_proposed_twice_while_the_first_is_under_way) {
   EXPECT_TRUE(core.tick(now).propose) << "the decision is made anew";
 }
 
+// Simulator, cluster seed 450: the task of an update was lost before it started, and the next one did not wait.
+TEST(service_core, what_follows_a_lost_replacement_still_waits_for_the_first_one_to_stop) {
+  leader_cluster cluster;
+  cluster.add_node(node_id_of(1), "n1");
+  const auto service = service_id_of(1);
+  cluster.write(create_service(service, service_spec("web", 1)));
+  ASSERT_TRUE(cluster.settle());
+  cluster.silence(node_id_of(1)); // its task takes its time to stop
+  cluster.change_node(node_id_of(1), [](Node& n) { n.mutable_spec()->set_availability(NODE_AVAILABILITY_PAUSE); });
+  cluster.add_node(node_id_of(2), "n2");
+  const auto before = cluster.service(service);
+  auto spec = before.spec();
+  spec.mutable_task_template()->set_force_update(1);
+  cluster.write(update_service(service, before.meta().version().index(), spec));
+  cluster.commit_all();
+  cluster.add_node(node_id_of(3), "n3");
+  cluster.change_node(node_id_of(2), [](Node& n) { n.mutable_status()->set_state(NODE_STATE_DOWN); });
+  cluster.commit_all();
+  unsigned waiting = 0;
+  for (const auto& task : cluster.tasks(service)) {
+    EXPECT_NE(task.desired_state(), TASK_STATE_RUNNING) << cluster.describe(task);
+    waiting += task.desired_state() == TASK_STATE_READY ? 1 : 0;
+  }
+  EXPECT_EQ(waiting, 1u);
+}
+
 // Simulator, cluster seed 1051: the end of the monitor period was past, and its actor ticked without a pause.
 TEST(service_core, a_removed_service_is_not_woken_for_the_update_that_went_with_it) {
   leader_cluster cluster;

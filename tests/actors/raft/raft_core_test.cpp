@@ -280,6 +280,29 @@ TEST(raft_core, a_removed_member_is_told_so_only_when_the_disk_knows_that_its_vo
   EXPECT_EQ(again.role(), RAFT_ROLE_LEADER) << "alone, it needs nobody";
 }
 
+// Simulator, cluster seed 426: the round waited for the one that was removed, and all later reads behind it.
+TEST(raft_core, reads_do_not_wait_for_whoever_was_removed_meanwhile) {
+  core member{quick(), fresh(1, {1, 2})};
+  elect(member, 2);
+  change_member removal;
+  removal.kind = member_change::remove;
+  removal.member.set_raft_id(2);
+  member.step(removal);
+  member.step(read{7});
+  std::vector<outcome> outcomes;
+  run_dry(member, &outcomes);
+  outcomes.clear();
+  acknowledge(member, 2, 2);
+  run_dry(member, &outcomes);
+  member.step(read{8});
+  run_dry(member, &outcomes);
+  ASSERT_EQ(outcomes.size(), 2u);
+  for (const auto& done : outcomes) {
+    EXPECT_EQ(done.kind, outcome::of::read);
+    EXPECT_TRUE(done.error.ok()) << done.error.message;
+  }
+}
+
 TEST(raft_core, a_group_of_one_keeps_next_to_nothing_in_memory) {
   core member{quick(), fresh(1, {1})};
   log_index truncated = 0;
