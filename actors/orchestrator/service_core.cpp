@@ -175,6 +175,7 @@ void service_core::apply_task(const TaskEvent& event) {
 void service_core::task_changed(const slot_key& slot, task_row& row, const Task& task) {
   row.node = node_id{task.node_id()};
   row.desired = std::max<std::uint32_t>(row.desired, task.desired_state());
+  row.unwanted = task.desired_state() > TASK_STATE_COMPLETE;
   const auto observed = static_cast<std::uint32_t>(task.status().state());
   if (observed <= row.observed)
     return;

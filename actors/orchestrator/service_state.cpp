@@ -92,7 +92,8 @@ bool service_state::meets_constraints(const Node& node) {
 bool service_state::is_stopped(const task_row& row) const {
   if (row.ended() || (row.node && is_lost(row.node)))
     return true;
-  return row.desired > TASK_STATE_COMPLETE && row.observed < TASK_STATE_ASSIGNED;
+  // Only once the store says so: until then SCHEDULER may be placing it.
+  return row.unwanted && row.observed < TASK_STATE_ASSIGNED;
 }
 
 void service_state::forget_comparisons() {

@@ -32,6 +32,7 @@ struct task_row {
   std::uint32_t ran_well : 1 = 0; ///< ended after it had run for a while: its failure does not add to the back-off
   std::uint32_t removing : 1 = 0; ///< its removal is in a Command that is under way
   std::uint32_t confirmed : 1 = 0; ///< the store has told us of it
+  std::uint32_t unwanted : 1 = 0;  ///< the store has told us that it is to stop
 
   /// Wanted up: neither replaced nor taken away by us.
   [[nodiscard]] bool runnable() const { return desired <= TASK_STATE_RUNNING; }

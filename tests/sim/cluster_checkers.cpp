@@ -125,7 +125,7 @@ void cluster_checkers::check_slot(const std::string& task, const known_task& sta
 
 void cluster_checkers::check_delay(const std::string& task, const known_task& starting) const {
   const auto it = deaths_.find(slot_of(starting.row));
-  if (it == deaths_.end() || clocks_jump)
+  if (it == deaths_.end() || clocks_jump || leader_began_us_ >= starting.created_us)
     return;
   const auto& dead = tasks_.at(it->second.task);
   const auto delay = delay_us_.find({starting.row.service_id(), starting.row.spec_version()});

@@ -33,6 +33,8 @@ public:
   /// has booted.
   void container_started(const std::string& node, const std::string& task, unsigned times);
   void container_ended(const std::string& node, const std::string& task, bool by_itself);
+  /// Somebody begins to lead: of a delay whose cause the reaper has removed meanwhile it cannot know.
+  void leader_began() { leader_began_us_ = now_us(); }
   /// An agent holds what the frames of its session up to this one said.
   void told(const std::string& session, std::uint64_t sequence, std::set<std::string> tasks);
   void holds(const std::string& session, const Assignments& frame, const Assignments& held) const;
@@ -76,6 +78,7 @@ private:
   std::set<std::string> start_first_;              ///< services that once had this order of updates
   std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> delay_us_;
   std::map<std::pair<std::string, std::uint64_t>, std::set<std::string>> told_;
+  std::uint64_t leader_began_us_ = 0;
   std::uint64_t containers_ = 0;
 };
 

@@ -98,6 +98,7 @@ test::leader_cores::host cluster_manager::leader_host() {
 
 void cluster_manager::lead() {
   env_.world.trace("lead", id_);
+  env_.checkers.leader_began();
   const auto snapshot = store_->snapshot();
   office_ = std::make_unique<office>(leader_host(), env_.rng(), env_.rng()());
   office_->began_us = env_.world.now();

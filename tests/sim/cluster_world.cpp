@@ -10,6 +10,7 @@ using raft::raft_id;
 namespace {
 constexpr std::uint64_t tick_us = 50'000;
 constexpr std::uint64_t hop_us = 200;
+constexpr std::uint64_t entries_max = 6'000; ///< of one run; usual are a few hundred
 } // namespace
 
 void cluster_world::counters::operator+=(const counters& o) {
@@ -47,6 +48,8 @@ cluster_world::cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode m
   history_.listener = [this](std::uint64_t index, const EventBatch& events) {
     trace_events(index, events);
     checkers_.committed(index, events);
+    if (index > entries_max)
+      throw violation{"livelock: more than " + std::to_string(entries_max) + " entries in one run"};
   };
   checkers_.clocks_jump = knobs_.jump_clock != 0;
   checkers_.now_us = [this] { return world_.now(); };

@@ -18,10 +18,10 @@ endforeach()
 swarm_sim_test(sim_raft_replay 600 raft --seed 1 --seeds 10 --lite --twice)
 swarm_sim_test(sim_raft_planted_bugs 600 raft --find-bugs --max-seeds ${SWARM_SIM_BUG_SEEDS})
 
-# Whole clusters. Fresh seeds are for people: one in about a thousand still fails (seed 788), and finding every planted bug
-# takes minutes (`swarm-sim cluster --find-bugs --max-seeds 200`).
-swarm_sim_test(sim_cluster_known_seeds 600 cluster --seed 1 --seeds 300 --budget 30)
-swarm_sim_test(sim_cluster_replay 600 cluster --seed 1 --seeds 10 --twice)
+swarm_sim_test(sim_cluster_fresh_seeds 600 cluster --seed fresh --seeds ${SWARM_SIM_SEEDS} --budget ${SWARM_SIM_BUDGET})
+swarm_sim_test(sim_cluster_known_seeds 600 cluster --seed 1 --seeds 200 --budget 20)
+swarm_sim_test(sim_cluster_replay 600 cluster --seed 1 --seeds 10 --lite --twice)
+swarm_sim_test(sim_cluster_planted_bugs 600 cluster --find-bugs --max-seeds ${SWARM_SIM_BUG_SEEDS})
 
 add_test(NAME sim_check_history COMMAND sh -c "$<TARGET_FILE:swarm-sim> check-history '${CMAKE_CURRENT_SOURCE_DIR}/support/testdata/histories.json'; test $? -eq 1")
 set_tests_properties(sim_check_history PROPERTIES LABELS "sim;nocaf" TIMEOUT 60)

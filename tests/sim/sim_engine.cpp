@@ -61,8 +61,10 @@ TaskHandle sim_engine::handle(const std::string& task) const {
 void sim_engine::prepare(const std::string& task, const reply& answer) {
   call("prepare", task, answer, [this, task] {
     const auto [it, fresh] = containers_.try_emplace(task);
-    if (fresh)
+    if (fresh) {
       it->second.number = next_number_++;
+      tell(task); // whoever asked may be gone
+    }
     return failure{};
   });
 }

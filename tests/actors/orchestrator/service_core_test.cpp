@@ -348,6 +348,32 @@ TEST(service_core, what_follows_a_lost_replacement_still_waits_for_the_first_one
   EXPECT_EQ(waiting, 1u);
 }
 
+// Simulator, cluster seed 30772: SCHEDULER placed what an update was taking away, and both ran.
+TEST(service_core, a_replacement_waits_until_it_is_certain_that_the_first_one_was_not_placed) {
+  orchestrator::service_core core{service_id{service_id_of(1)}, 1};
+  timestamp now{instant{seconds{1}}, 1};
+  store::core store;
+  std::uint64_t index = 0;
+  const auto feed = [&](const Command& command) { return core.apply(now, store.apply(++index, command).events); };
+  auto effects = feed(create_service(service_id_of(1), service_spec("web", 1)));
+  ASSERT_TRUE(effects.propose);
+  const auto created = store.apply(++index, *effects.propose);
+  (void)core.proposed(now, {});
+  (void)core.apply(now, created.events);
+  const auto first = created.events.tasks(0).task().id();
+  auto spec = service_spec("web", 1);
+  spec.mutable_task_template()->set_force_update(1);
+  effects = feed(update_service(service_id_of(1), 1, spec));
+  ASSERT_TRUE(effects.propose);
+  // It was placed before that Command, and we have not heard of it.
+  const auto placed = store.apply(++index, update_task(assigned(first, node_id_of(1))));
+  (void)store.apply(++index, *effects.propose);
+  const auto state = store.snapshot();
+  ASSERT_EQ(state.tasks_size(), 2);
+  for (const auto& task : state.tasks())
+    EXPECT_EQ(task.desired_state(), task.id() == first ? TASK_STATE_SHUTDOWN : TASK_STATE_READY);
+}
+
 // Simulator, cluster seed 1051: the end of the monitor period was past, and its actor ticked without a pause.
 TEST(service_core, a_removed_service_is_not_woken_for_the_update_that_went_with_it) {
   leader_cluster cluster;
