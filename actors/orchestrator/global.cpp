@@ -16,7 +16,7 @@ void check(service_state& state, restart_supervisor& restarts, const node_id& no
     for (auto* row : state.tasks.rows(*rows)) {
       if (!row->runnable())
         continue;
-      if (!eligible)
+      if (!eligible || (row->ended() && replicated::is_superseded(state, slot, *row)))
         state.set_desired(slot, *row, TASK_STATE_SHUTDOWN);
       else if (row->ended())
         restarts.restart(slot, *row);

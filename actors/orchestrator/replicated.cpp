@@ -10,6 +10,25 @@ std::uint64_t wanted_replicas(const ServiceSpec& spec) {
   return spec.mode().replicated().has_replicas() ? spec.mode().replicated().replicas() : 1;
 }
 
+namespace {
+
+/// The task that takes over from this one, if there is one: wanted, not ended, not itself on a node that it must leave.
+const task_row* successor_of(service_state& state, const slot_key& slot, const task_row& row) {
+  const task_row* found = nullptr;
+  for (const auto* other : state.tasks.rows(*state.tasks.slot(slot)))
+    if (other->id != row.id && other->runnable() && !other->ended() && !(other->node && state.is_invalid(other->node)) &&
+        (found == nullptr || other->observed > found->observed))
+      found = other;
+  return found;
+}
+
+} // namespace
+
+bool is_superseded(service_state& state, const slot_key& slot, const task_row& row) {
+  const auto* successor = successor_of(state, slot, row);
+  return successor != nullptr && successor->spec_version > row.spec_version;
+}
+
 bool holds_replica(service_state& state, const restart_supervisor& restarts, const slot_key& slot) {
   const auto* rows = state.tasks.slot(slot);
   auto* newest = state.tasks.newest(*rows);
@@ -23,16 +42,6 @@ bool holds_replica(service_state& state, const restart_supervisor& restarts, con
 }
 
 namespace {
-
-/// The task that takes over from this one, if there is one: wanted, not ended, not itself on a node that it must leave.
-const task_row* successor_of(service_state& state, const slot_key& slot, const task_row& row) {
-  const task_row* found = nullptr;
-  for (const auto* other : state.tasks.rows(*state.tasks.slot(slot)))
-    if (other->id != row.id && other->runnable() && !other->ended() && !(other->node && state.is_invalid(other->node)) &&
-        (found == nullptr || other->observed > found->observed))
-      found = other;
-  return found;
-}
 
 // What is up is not given away for a replacement that never comes: without further attempts it stays.
 void replace_leaving(service_state& state, restart_supervisor& restarts, const slot_key& slot, task_row& row) {
@@ -62,7 +71,7 @@ void check(service_state& state, restart_supervisor& restarts, const slot_key& s
     const bool lost = row->node && state.is_invalid(row->node) && !state.is_leaving(*row);
     if (!row->runnable() || !(row->ended() || lost))
       continue;
-    if (!row->ended() && successor_of(state, slot, *row) != nullptr)
+    if (row->ended() ? is_superseded(state, slot, *row) : successor_of(state, slot, *row) != nullptr)
       state.set_desired(slot, *row, TASK_STATE_SHUTDOWN);
     else
       restarts.restart(slot, *row);

@@ -14,6 +14,10 @@ namespace swarm::orchestrator::replicated {
 /// runnable task, or its last one ended for good.
 void check(service_state& state, restart_supervisor& restarts, const slot_key& slot);
 
+/// A task of a newer spec is to take over from this one already (start-first): if this one ends, nothing follows it.
+/// Not so the other way round: the newer one is started again while the older one is up.
+[[nodiscard]] bool is_superseded(service_state& state, const slot_key& slot, const task_row& row);
+
 /// Whether a slot holds a wanted replica.
 [[nodiscard]] bool holds_replica(service_state& state, const restart_supervisor& restarts, const slot_key& slot);
 
