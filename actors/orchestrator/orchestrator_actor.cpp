@@ -32,6 +32,7 @@ void spawn_service(self_ptr self, const service_id& id) {
   self->monitor(service);
   auto handle = caf::actor_cast<caf::actor>(service);
   send_to(handle, base(self));
+  st.service_of[handle.id()] = id;
   st.services[id] = std::move(handle);
 }
 
@@ -59,17 +60,18 @@ void deliver(self_ptr self, routing plan, const caf::message& whole) {
 
 void service_down(self_ptr self, const caf::down_msg& down) {
   auto& st = self->state;
-  const auto it = std::find_if(st.services.begin(), st.services.end(),
-                               [&](const auto& entry) { return entry.second.address() == down.source; });
-  if (it == st.services.end())
+  const auto it = st.service_of.find(down.source.id());
+  if (it == st.service_of.end())
     return;
+  const auto id = it->second;
+  st.service_of.erase(it);
   if (down.reason && down.reason != caf::exit_reason::normal) {
-    log::error(self->label(), "service_failed", {{"service", it->first}, {"reason", to_failure(down.reason)}});
+    log::error(self->label(), "service_failed", {{"service", id}, {"reason", to_failure(down.reason)}});
     self->quit(down.reason);
     return;
   }
-  st.core.retired(it->first);
-  st.services.erase(it);
+  st.core.retired(id);
+  st.services.erase(id);
 }
 
 // -- constraints --------------------------------------------------------------------------------------------------------------

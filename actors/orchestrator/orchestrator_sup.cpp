@@ -15,7 +15,7 @@ orchestrator_actor spawn_orchestrator(caf::actor_system& system, orchestrator_op
     service.raft = raft;
     service.nodes = nodes;
     service.raft_deadline = deadline;
-    return parent->spawn<caf::linked>(run_service, std::move(service));
+    return parent->spawn(run_service, std::move(service));
   };
   return system.spawn(run_orchestrator, std::move(opts));
 }
