@@ -63,6 +63,14 @@ void replace_leaving(service_state& state, restart_supervisor& restarts, const s
     restarts.restart(slot, row);
 }
 
+/// A task there is to stop for another one, and has not. Those that a scale down takes away are not waited for.
+bool is_being_replaced(service_state& state, const slot_state& rows) {
+  for (const auto* row = state.tasks.newest(rows); row != nullptr; row = state.tasks.older(*row))
+    if (row->desired == TASK_STATE_SHUTDOWN && !state.is_stopped(*row))
+      return true;
+  return false;
+}
+
 } // namespace
 
 void check(service_state& state, restart_supervisor& restarts, const slot_key& slot) {
@@ -123,7 +131,7 @@ std::vector<slot_key> pick_victims(service_state& state, std::size_t keep) {
   return out;
 }
 
-void scale(service_state& state) {
+void scale(service_state& state, restart_supervisor& restarts) {
   const auto wanted = wanted_replicas(state.service->spec());
   if (state.counted() > wanted) {
     for (const auto& slot : pick_victims(state, wanted)) {
@@ -144,7 +152,10 @@ void scale(service_state& state) {
       ++next;
     if (next != state.tasks.slots().end() && next->first == slot && next->second.counted)
       continue;
-    state.create(slot, {}, TASK_STATE_RUNNING);
+    const bool wait = next != state.tasks.slots().end() && next->first == slot && is_being_replaced(state, next->second);
+    const auto& created = state.create(slot, {}, wait ? TASK_STATE_READY : TASK_STATE_RUNNING);
+    if (wait)
+      restarts.delay_start(slot, created, duration{0}, true);
     state.set_counted(*state.tasks.slot(slot), true);
   }
 }

@@ -22,7 +22,7 @@ void check(service_state& state, restart_supervisor& restarts, const slot_key& s
 [[nodiscard]] bool holds_replica(service_state& state, const restart_supervisor& restarts, const slot_key& slot);
 
 /// Fills the lowest free slots, or takes surplus ones away. Stops when the Command is full.
-void scale(service_state& state);
+void scale(service_state& state, restart_supervisor& restarts);
 
 /// The slots to lose when only `keep` may stay: of nodes with most copies first, not running before running, high
 /// numbers before low ones. In the order in which they go.

@@ -337,7 +337,7 @@ void service_core::check_service() {
   if (mode.has_replicated_job())
     jobs::fill(state_, job_cursor_);
   else if (!global_)
-    replicated::scale(state_);
+    replicated::scale(state_, restarts_);
   if (!state_.is_full())
     updater_.advance();
 }
