@@ -214,7 +214,7 @@ using log_sink = caf::typed_actor<caf::reacts_to<LogChunk>>;
 /// | from  | message                    | meaning                                   | reply           | errors |
 /// |-------|----------------------------|-------------------------------------------|-----------------|--------|
 /// | AGENT | PrepareTask                | pull, create or adopt                     | TaskHandle      | invalid_argument, no_such_image, conflict, unavailable, deadline_exceeded |
-/// | AGENT | StartTask                  | start unless running                      | TaskHandle      | not_found, invalid_argument, unavailable, deadline_exceeded |
+/// | AGENT | StartTask                  | start unless it has been started before   | TaskHandle      | not_found, invalid_argument, unavailable, deadline_exceeded |
 /// | AGENT | StopTask                   | signal, grace, kill; answers when stopped | TaskHandle      | unavailable, deadline_exceeded |
 /// | AGENT | RemoveTask                 | container and its files; absent is fine   | TaskHandle      | unavailable, deadline_exceeded |
 /// | AGENT | InspectTask                | what is there                             | TaskHandle      | unavailable, deadline_exceeded |

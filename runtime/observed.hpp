@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "messages/introspect.pb.h"
+#include "runtime/request_deadlines.hpp"
 
 namespace swarm {
 
@@ -105,8 +106,22 @@ public:
     stats_.enqueued.fetch_add(1, std::memory_order_relaxed);
     Base::enqueue(std::move(element), unit);
   }
+  /// As CAF's, but cheap where answers come long before their deadlines. Call then() or await() before the next request:
+  /// one that nobody waits for counts as answered.
+  template <caf::message_priority P = caf::message_priority::normal, class Handle, class Rep, class Period, class... Ts>
+  auto request(const Handle& to, std::chrono::duration<Rep, Period> deadline, Ts&&... xs) {
+    auto answer = Base::template request<P>(to, caf::duration{}, std::forward<Ts>(xs)...); // none that CAF knows of
+    if (to)
+      set_deadline(answer.id(), std::chrono::duration_cast<duration>(deadline));
+    return answer;
+  }
+
   using Base::consume;
   caf::invoke_message_result consume(caf::mailbox_element& element) override {
+    if (deadline_passed_.is_response() && element.mid == deadline_passed_) {
+      end_late_requests();
+      return caf::invoke_message_result::consumed;
+    }
     auto& content = element.content();
     std::uint16_t nr = 0;
     const std::type_info* type = nullptr;
@@ -153,6 +168,35 @@ public:
   }
 
 private:
+  [[nodiscard]] auto is_open() const {
+    return [this](std::uint64_t request) {
+      const caf::message_id id{request};
+      const auto mine = [&](const auto& pending) { return pending.first == id; };
+      return this->multiplexed_responses_.find(id) != this->multiplexed_responses_.end()
+             || std::any_of(this->awaited_responses_.begin(), this->awaited_responses_.end(), mine);
+    };
+  }
+  [[nodiscard]] instant clock_now() { return instant{std::chrono::duration_cast<duration>(this->clock().now().time_since_epoch())}; }
+
+  void set_deadline(caf::message_id request, duration deadline) {
+    if (const auto when = deadlines_.add(request.integer_value(), clock_now() + deadline, is_open()))
+      call_at(*when);
+  }
+  void call_at(instant when) {
+    if (!deadline_passed_.is_response())
+      deadline_passed_ = this->new_request_id(caf::message_priority::normal).response_id();
+    else
+      this->clock().cancel_request_timeout(this, deadline_passed_);
+    this->clock().set_request_timeout(caf::actor_clock::time_point{when.time_since_epoch()}, this, deadline_passed_);
+  }
+  void end_late_requests() {
+    const auto look = deadlines_.expired(clock_now(), is_open());
+    if (look.again)
+      call_at(*look.again);
+    for (const auto request : look.late)
+      this->eq_impl(caf::message_id{request}, this->ctrl(), this->context(), caf::make_error(caf::sec::request_timeout));
+  }
+
   void unlist() {
     if (listed_) {
       actor_registry::remove(stats_);
@@ -161,6 +205,8 @@ private:
   }
   actor_stats stats_;
   tap_ring tap_;
+  request_deadlines deadlines_;
+  caf::message_id deadline_passed_; ///< what CAF's clock answers when it is time to look; no request has it
   bool listed_ = false;
 };
 

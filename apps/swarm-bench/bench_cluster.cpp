@@ -190,6 +190,14 @@ public:
     });
   }
 
+  std::uint64_t manager_busy_ns() override {
+    std::uint64_t sum = 0;
+    for (const auto& entry : actor_registry::list(system_))
+      if (entry.status.type() != agent::agent_state::name)
+        sum += entry.status.busy_ns();
+    return sum;
+  }
+
   void end_agents() override {
     for (const auto& agent : agents_)
       caf::anon_send_exit(agent, caf::exit_reason::user_shutdown);

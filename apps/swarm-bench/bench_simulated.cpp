@@ -6,12 +6,16 @@
 
 #include <chrono>
 #include <exception>
+#include <thread>
 
 #include "apps/swarm-bench/process_stats.hpp"
 
 namespace swarm::bench {
 
 namespace {
+
+// What joining has started is over by then.
+constexpr std::chrono::seconds settle{30};
 
 double heap_in_use() {
   ::malloc_trim(0);
@@ -43,6 +47,25 @@ row measure_simulated(const simulated_factory& make, const simulated_size& size,
                    {"cpu_us_per_task", used * 1e6 / tasks},
                    {"bytes_per_task", resident * 1024 * 1024 / tasks},
                    {"manager_bytes_per_task", (heap_in_use() - heap_before) / tasks}};
+  } catch (const std::exception& error) {
+    out.error = error.what();
+  }
+  return out;
+}
+
+row measure_heartbeats(const simulated_factory& make, std::size_t nodes, int seconds, int round) {
+  row out{"heartbeats", std::to_string(nodes) + " nodes", "ours", round, {}, {}};
+  try {
+    const auto cluster = make();
+    cluster->join(nodes);
+    std::this_thread::sleep_for(settle);
+    const auto busy = cluster->manager_busy_ns();
+    const auto cpu = cpu_seconds(::getpid());
+    const auto begin = std::chrono::steady_clock::now();
+    std::this_thread::sleep_for(std::chrono::seconds{seconds});
+    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
+    out.metrics = {{"manager_cpu_percent", static_cast<double>(cluster->manager_busy_ns() - busy) / wall.count() / 1e7},
+                   {"program_cpu_percent", (cpu_seconds(::getpid()) - cpu) / wall.count() * 100}};
   } catch (const std::exception& error) {
     out.error = error.what();
   }

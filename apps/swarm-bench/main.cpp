@@ -81,7 +81,8 @@ std::vector<measurement> measurements(const std::string& group, const settings& 
 void run(const settings& s, collector& results) {
   for (int round = 1; round <= s.rounds; ++round)
     for (const auto& size : s.simulated)
-      results.take(measure_simulated(make_cluster, size, round));
+      results.take(size.tasks == 0 ? measure_heartbeats(make_cluster, size.nodes, s.idle_seconds, round)
+                                   : measure_simulated(make_cluster, size, round));
   for (int round = 1; round <= s.rounds; ++round)
     for (const auto& group : s.rows)
       for (const auto& measure : measurements(group, s))
@@ -98,7 +99,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> simulated;
   app.add_option("--ours", ours.api, "socket of swarm-node: unix:///PATH");
   app.add_option("--ours-engine", ours.engine, "socket of the engine that runs its containers");
-  app.add_option("--simulated", simulated, "clusters inside this program, NODESxTASKS, e.g. 100x10000,1000x100000")->delimiter(',');
+  app.add_option("--simulated", simulated, "clusters inside this program, NODESxTASKS, e.g. 100x10000,1000x100000; 5000x0: heartbeats only")->delimiter(',');
   app.add_option("--ours-pid", ours.pid, "its process id");
   app.add_option("--peer", peer.api, "socket of the other server, e.g. dockerd in swarm mode");
   app.add_option("--peer-pid", peer.pid, "its process id");
@@ -114,7 +115,7 @@ int main(int argc, char** argv) {
   app.add_option("--containers", s.containers, "sizes of the converge rows")->delimiter(',')->check(CLI::Range(1, 10'000))->capture_default_str();
   app.add_option("--requests", s.requests, "requests of each write row")->check(CLI::Range(1, 1'000'000))->capture_default_str();
   app.add_option("--services", s.services, "services in the list row")->check(CLI::Range(1, 100'000))->capture_default_str();
-  app.add_option("--idle-seconds", s.idle_seconds, "length of the idle row")->check(CLI::Range(1, 3600))->capture_default_str();
+  app.add_option("--idle-seconds", s.idle_seconds, "length of the idle row and of heartbeats")->check(CLI::Range(1, 3600))->capture_default_str();
   app.add_option("--json", s.json_file, "append the JSON lines to this file, too");
   try {
     app.parse(argc, argv);
@@ -123,7 +124,7 @@ int main(int argc, char** argv) {
   }
   for (const auto& text : simulated) {
     simulated_size size;
-    if (std::sscanf(text.c_str(), "%zux%zu", &size.nodes, &size.tasks) != 2 || size.nodes == 0 || size.tasks == 0) {
+    if (std::sscanf(text.c_str(), "%zux%zu", &size.nodes, &size.tasks) != 2 || size.nodes == 0) {
       std::cerr << "swarm-bench: --simulated " << text << ": expected NODESxTASKS, e.g. 100x10000\n";
       return 2;
     }

@@ -9,6 +9,9 @@
 namespace swarm::docker {
 namespace {
 
+// To the engine, starting what has ended means to run it once more.
+bool has_started(const TaskHandle& known) { return known.phase() > TaskHandle::PHASE_CREATED; }
+
 bool is_success(const answer& from) {
   return from.how == outcome::answered && (from.status < 300 || from.status == 304) && from.status >= 200;
 }
@@ -113,7 +116,7 @@ void core::begin(const std::string& task_id, lane& l) {
     return;
   }
   std::visit(overload{
-    [&](const StartTask&) { enter_gate(task_id, l, false); },
+    [&](const StartTask&) { has_started(l.known) ? call_container(task_id, l, stage::inspect) : enter_gate(task_id, l, false); },
     [&](const RemoveTask&) { enter_gate(task_id, l, true); },
     [&](const StopTask&) { call_container(task_id, l, stage::stop); },
     [&](const auto&) { call_container(task_id, l, stage::inspect); },
@@ -231,6 +234,10 @@ void core::go(const std::string& task_id, lane& l) {
                            create_body(prepare->task(), opts_.files_directory + "/" + task_id,
                                        attachments.empty() ? nullptr : attachments.data()));
     return;
+  }
+  if (!l.current->removing && has_started(l.known)) { // seen while it waited: an earlier start that was given up has worked
+    starting_.leave(task_id);
+    return call_container(task_id, l, stage::inspect);
   }
   call_container(task_id, l, l.current->removing ? stage::remove : stage::start);
 }

@@ -16,6 +16,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import chaos  # noqa: E402
 import failover  # noqa: E402
+import group_writes  # noqa: E402
 from cluster import MOST_HOSTS, Cluster, port_of  # noqa: E402
 from harness import BIN, Failure, mounts, own_prefix  # noqa: E402
 
@@ -241,6 +242,10 @@ def run_failover(options):
     failover.run_all(options)
 
 
+def run_writes(options):
+    group_writes.run_all(options)
+
+
 # -- the command line ---------------------------------------------------------------------------------------------------
 
 def parser():
@@ -281,6 +286,7 @@ def parser():
     verb("start", start, "start a killed host again", hosts=True)
     chaos.add_arguments(verb("chaos", run_chaos, chaos.__doc__.split("\n\n", maxsplit=1)[0]))
     failover.add_arguments(verb("failover", run_failover, failover.__doc__.split("\n\n", maxsplit=1)[0]))
+    group_writes.add_arguments(verb("writes", run_writes, group_writes.__doc__.split("\n\n", maxsplit=1)[0]))
     verb("pause", lambda o: on_hosts(o, Cluster.pause), "SIGSTOP for the daemon", hosts=True)
     verb("resume", lambda o: on_hosts(o, Cluster.resume), "SIGCONT", hosts=True)
     return top

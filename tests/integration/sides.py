@@ -142,6 +142,9 @@ class Ours(Docker):
     def address(self, number):
         return self.cluster.address(number)
 
+    def pid(self, number):
+        return self.cluster.nodes[number].pid
+
     def terminate(self, number):
         os.kill(self.cluster.nodes[number].pid, signal.SIGTERM)
 
@@ -206,7 +209,7 @@ class Swarm(Docker, Hosts):
     def socket(self, number):
         return self.hosts[number].engine_socket
 
-    def _pid(self, number):
+    def pid(self, number):
         try:
             with open(f"{self.hosts[number].engine_dir}/docker.pid", encoding="utf-8") as file:
                 pid = int(file.read())
@@ -215,16 +218,16 @@ class Swarm(Docker, Hosts):
         return pid if process_state(pid, "dockerd") not in ("", "Z") else None
 
     def kill(self, number):
-        os.kill(self._pid(number), signal.SIGKILL)
+        os.kill(self.pid(number), signal.SIGKILL)
 
     def terminate(self, number):
-        os.kill(self._pid(number), signal.SIGTERM)
+        os.kill(self.pid(number), signal.SIGTERM)
 
     def restore(self):
         for number in self.hosts:
             self.heal(number)
-            if self._pid(number) and not self._answers(number):
-                wait_until("dockerd ends", lambda n=number: not self._pid(n) or self._answers(n), 60)
+            if self.pid(number) and not self._answers(number):
+                wait_until("dockerd ends", lambda n=number: not self.pid(n) or self._answers(n), 60)
             self.hosts[number].start_engine()
 
     def _answers(self, number):

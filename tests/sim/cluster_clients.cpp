@@ -397,9 +397,8 @@ void cluster_clients::remove_node() {
   control(request);
 }
 
+// Again and again: a change that was under way when everything healed may come later.
 void cluster_clients::activate_nodes() {
-  if (nodes_active_)
-    return;
   env_.world.after(500'000, [this] { activate_nodes(); });
   for (const auto id : to_.managers()) {
     auto& manager = *to_.manager(id);

@@ -3,6 +3,7 @@ set(SWARM_SIM_SEEDS 1000 CACHE STRING "fresh seeds per test run")
 set(SWARM_SIM_BUDGET 20 CACHE STRING "processor seconds for fresh seeds")
 set(SWARM_SIM_BUG_SEEDS 2000 CACHE STRING "a planted bug must be found within this many seeds")
 set(SWARM_SIM_MENDED 392522453 7005496 7007630 20003851) # seeds that failed once
+set(SWARM_SIM_CLUSTER_MENDED 788 849603472 2917320365 2917322868 3215342765)
 
 function(swarm_sim_test name timeout)
   add_test(NAME ${name} COMMAND swarm-sim ${ARGN})
@@ -20,8 +21,14 @@ swarm_sim_test(sim_raft_planted_bugs 600 raft --find-bugs --max-seeds ${SWARM_SI
 
 swarm_sim_test(sim_cluster_fresh_seeds 600 cluster --seed fresh --seeds ${SWARM_SIM_SEEDS} --budget ${SWARM_SIM_BUDGET})
 swarm_sim_test(sim_cluster_known_seeds 600 cluster --seed 1 --seeds 200 --budget 20)
+foreach(seed IN LISTS SWARM_SIM_CLUSTER_MENDED)
+  swarm_sim_test(sim_cluster_mended_${seed} 60 cluster --seed ${seed})
+endforeach()
 swarm_sim_test(sim_cluster_replay 600 cluster --seed 1 --seeds 10 --lite --twice)
 swarm_sim_test(sim_cluster_planted_bugs 600 cluster --find-bugs --max-seeds ${SWARM_SIM_BUG_SEEDS})
+
+# One thread, and long: nothing for the thread sanitizer.
+set_tests_properties(sim_raft_planted_bugs sim_cluster_planted_bugs PROPERTIES LABELS sim)
 
 add_test(NAME sim_check_history COMMAND sh -c "$<TARGET_FILE:swarm-sim> check-history '${CMAKE_CURRENT_SOURCE_DIR}/support/testdata/histories.json'; test $? -eq 1")
 set_tests_properties(sim_check_history PROPERTIES LABELS "sim;nocaf" TIMEOUT 60)

@@ -75,7 +75,7 @@ void sim_engine::start(const std::string& task, const reply& answer) {
     if (it == containers_.end())
       return {errc::not_found, "no such container"};
     auto& c = it->second;
-    if (c.phase == TaskHandle::PHASE_RUNNING)
+    if (c.phase != TaskHandle::PHASE_CREATED)
       return {};
     if (!env_.world.healing() && env_.rng().chance(env_.knobs.fail_start_percent))
       return {errc::internal, "the container does not start"};

@@ -175,6 +175,18 @@ TEST_P(driver_contract, a_task_that_ends_is_observed_with_its_exit_code) {
   }
 }
 
+TEST_P(driver_contract, a_task_that_has_ended_is_not_started_again) {
+  auto task = describe_task();
+  driver->exit_soon(task, 3);
+  ASSERT_EQ(request(prepare(task)).error, failure{});
+  ASSERT_EQ(request(start(task.task_id())).error, failure{});
+  const auto end = observed(task.task_id(), TaskHandle::PHASE_EXITED);
+  const auto again = request(start(task.task_id()));
+  ASSERT_EQ(again.error, failure{});
+  EXPECT_EQ(again.value.phase(), TaskHandle::PHASE_EXITED);
+  EXPECT_EQ(again.value.started_at(), end.started_at());
+}
+
 TEST_P(driver_contract, a_task_that_vanishes_is_observed_as_absent) {
   const auto task = running_task();
   driver->vanish(task.task_id());

@@ -228,6 +228,16 @@ TEST_F(docker_core, an_end_overtakes_the_inspection_that_says_running) {
   EXPECT_EQ(observed.back().container().exit_code(), 3);
 }
 
+// Simulator, cluster seed 2917320365: a start that was given up while the engine hung worked later, and the next one ran the container again.
+TEST_F(docker_core, what_has_ended_is_not_started_once_more) {
+  ready();
+  (void)ask(prepare("a"));
+  (void)reply("POST", 201, R"({"Id":"ca"})");
+  EXPECT_EQ(feed(event_printed{event_of("die", "a", "ca", 3)}), "observe a EXITED; ");
+  EXPECT_EQ(ask(with<StartTask>("a")), "GET /containers/ca/json; ");
+  EXPECT_EQ(reply("GET", 200, container("ca", "a", "exited", 3)), "deliver 2 EXITED; ");
+}
+
 TEST_F(docker_core, health_news_are_heard_even_before_the_container_was_seen_running) {
   ready();
   (void)ask(prepare("a"));

@@ -79,10 +79,11 @@ TEST(http_stream, the_writer_is_told_when_the_reader_is_slow_and_when_there_is_r
   ex->begin_stream(200, {});
   const std::string chunk(8 * 1024, 'c');
   std::size_t accepted = 0;
-  ASSERT_TRUE(eventually([&] { // the kernel's buffers and ours fill
+  ASSERT_TRUE(eventually([&] { // the kernel's buffers and ours fill, and stay so from one look to the next
+    const auto before = accepted;
     while (ex->write(chunk) == write_result::accepted)
       ++accepted;
-    return ex->unsent() > l.outgoing_bytes - 2 * chunk.size();
+    return accepted == before && ex->unsent() > l.outgoing_bytes - 2 * chunk.size();
   }));
   EXPECT_LE(ex->unsent(), l.outgoing_bytes + 64);
   EXPECT_EQ(ex->write(chunk), write_result::backpressure);
