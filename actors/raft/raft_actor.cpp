@@ -66,7 +66,7 @@ bool adds_objects(const Command& command) {
   });
 }
 
-/// STORAGE groups what is queued into one transaction; beyond a few appends in flight we group, too.
+/// What comes while STORAGE writes is one entry batch, one write, one message to each member, and one step of the store.
 void propose_gathered(self_ptr self) {
   auto& st = self->state;
   if (st.gathered.empty() || st.appends_in_flight >= st.opts.max_appends_in_flight)

@@ -18,7 +18,7 @@ struct raft_actor_options {
   duration tick = milliseconds{25};
   duration sleep_max = seconds{1};           ///< ticks that do nothing are made up for later, but not later than this
   std::size_t max_pending = 10'000;          ///< commands that wait for their result; more are refused
-  std::size_t max_appends_in_flight = 16;    ///< beyond this, proposals gather into one batch until STORAGE answers
+  std::size_t max_appends_in_flight = 1;     ///< while STORAGE is writing so many, proposals gather into the next
   duration storage_deadline = seconds{12};   ///< a little more than the core's own watch over the disk
   duration apply_deadline = seconds{60};
 };
