@@ -92,6 +92,22 @@ class Hosts(unittest.TestCase):
         self.nodes[4].start()
         wait_until("it is back", lambda: self.members(1)["host4"][0] == "Ready", 30)
 
+    def test_055_a_silent_worker_is_missed_as_soon_as_the_heartbeat_says(self):
+        n = self.nodes[1]
+        lost = n.inspect("node", "host4")["ID"]
+        n.ok("swarm", "update", "--dispatcher-heartbeat", "300ms")
+        self.nodes[4].stop()  # it learns of the period when it registers, else with its next heartbeat
+        self.nodes[4].start()
+        wait_until("it is back", lambda: self.members(1)["host4"][0] == "Ready", 30)
+        self.cluster.cut(4)
+        began = time.monotonic()
+        wait_until("it counts as down", lambda: self.members(1)["host4"][0] == "Down", 10)
+        print(f"worker cut off; down after {time.monotonic() - began:.2f} s", file=sys.stderr)
+        wait_until("its work runs elsewhere", lambda: len(now := n.running("web")) == 8 and lost not in {t["NodeID"] for t in now}, 30)
+        self.cluster.heal(4)
+        n.ok("swarm", "update", "--dispatcher-heartbeat", "5s")
+        wait_until("it is back", lambda: self.members(1)["host4"][0] == "Ready", 30)
+
     def test_060_promote_and_demote(self):
         n = self.nodes[1]
         n.ok("node", "promote", "host4")
