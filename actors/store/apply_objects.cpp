@@ -122,7 +122,8 @@ failure applier::remove_node(const RemoveObject& remove) {
   const auto old = state_.nodes.find(remove.id());
   if (!old)
     return refuse(errc::not_found, "node " + remove.id() + " not found");
-  if (is_manager(*old) || old->has_manager_status())
+  // Not so a manager of before in a group that was begun anew (force-new-cluster).
+  if (old->raft_id() != 0 || old->has_manager_status())
     return refuse(errc::failed_precondition, "node " + remove.id()
                                                + " is a cluster manager and is a member of the raft cluster. It must be "
                                                  "demoted to worker before removal");

@@ -217,6 +217,14 @@ TEST(store_refusals_test, a_demotion_that_would_lose_the_quorum_is_refused) {
   EXPECT_EQ(w.apply(set_spec("m3", w.index - 1, NODE_ROLE_WORKER)).result.code(), 0u) << "the dead one may go";
 }
 
+TEST(store_refusals_test, a_manager_that_is_no_member_of_the_group_any_more_may_be_removed) {
+  world w;
+  auto outsider = node("m2", "h3", NODE_ROLE_MANAGER); // as force-new-cluster leaves it
+  outsider.mutable_status()->set_state(NODE_STATE_DOWN);
+  w.apply(put_node(outsider));
+  EXPECT_EQ(w.apply(command([](StoreAction& a) { a.mutable_remove_node()->set_id("m2"); })).result.message(), "");
+}
+
 TEST(store_refusals_test, a_network_that_an_update_leaves_is_in_use_until_the_old_tasks_are_to_end) {
   world w;
   const auto remove = command([](StoreAction& a) { a.mutable_remove_network()->set_id(net); });
