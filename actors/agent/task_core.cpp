@@ -164,7 +164,8 @@ void core::on_answer(const answered& ev) {
   if (!ev.error.ok())
     return on_error(ev.error);
   failures_ = 0;
-  err_.clear();
+  if (!terminal())
+    err_.clear();
   switch (asked_) {
     case verb::prepare: return prepared(ev.handle);
     case verb::start: return look_at(ev.handle);
