@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import HERE, Failure, Scenario, call, main, wait_until  # noqa: E402
+from harness import HERE, Failure, Scenario, call, main, run, wait_until  # noqa: E402
 
 PORT = 5000
 IMAGE = f"127.0.0.1:{PORT}/shop/app"
@@ -29,6 +29,7 @@ class Registry(Scenario):
             cls.registry = subprocess.Popen(  # on the loopback that the engine has: its own namespace's
                 ["nsenter", f"--net=/run/netns/{cls.host.name}", sys.executable, "-B", f"{HERE}/registry.py", str(PORT), USER, PASSWORD, cls.root, "shop/app", "1", "2", "3"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until("the registry listens", lambda: run(["nsenter", f"--net=/run/netns/{cls.host.name}", "curl", "-s", f"http://127.0.0.1:{PORT}/v2/"])[0] == 0)
         cls.node.ok("swarm", "init", *cls.advertise)
 
     @classmethod
@@ -75,17 +76,11 @@ class Registry(Scenario):
         n.ok("service", "rm", "locked")
 
     def test_110_login_with_a_wrong_password_is_refused(self):
-        refused = self.node.refused("login", "-u", USER, "--password-stdin", f"127.0.0.1:{PORT}", stdin=self.typed("wrong"))
+        refused = self.node.refused("login", "-u", USER, "-p", "wrong", f"127.0.0.1:{PORT}")
         self.assertIn("401 Unauthorized", refused)
 
-    def typed(self, text):
-        path = f"{self.host.dir}/typed"
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return open(path, "rb")  # noqa: SIM115 - docker reads it
-
     def test_120_login(self):
-        self.assertIn("Login Succeeded", self.node.ok("login", "-u", USER, "--password-stdin", f"127.0.0.1:{PORT}", stdin=self.typed(PASSWORD)))
+        self.assertIn("Login Succeeded", self.node.ok("login", "-u", USER, "-p", PASSWORD, f"127.0.0.1:{PORT}"))
 
     # -- with one -----------------------------------------------------------------------------------------------------
     def test_200_create_is_pinned_by_digest_and_runs(self):

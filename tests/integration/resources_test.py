@@ -70,7 +70,7 @@ class Resources(Scenario):
         self.assertEqual(self.environment(self.container_of(task)), ["DOCKER_RESOURCE_SSD=2"])
         self.assertEqual(task["GenericResources"], [{"DiscreteResourceSpec": {"Kind": "ssd", "Value": 2}}])
         wait_until("the second waits", lambda: self.pending("ssd", 1))
-        n.ok("service", "update", "--detach", "--generic-resource-rm", "ssd", "--generic-resource-add", "ssd=1", "ssd")
+        n.ok("service", "update", "--detach", "--generic-resource-add", "ssd=1", "ssd")
         wait_until("both run, with one each", lambda: sorted(self.environment(self.container_of(t))[0] for t in n.wait_running("ssd", 2))
                    == ["DOCKER_RESOURCE_SSD=1"] * 2, 60)
         n.ok("service", "rm", "ssd")
