@@ -161,16 +161,21 @@ class Registry(Scenario):
         path = f"{self.host.dir}/stack.yaml"
         with open(path, "w", encoding="utf-8") as file:
             file.write(f'services:\n  app:\n    image: {IMAGE}:{tag}\n    command: sleep 100000\n    stop_grace_period: 1s\n'
-                       '    networks: [host]\nnetworks:\n  host: {external: true, name: host}\n')
+                       '    networks: [host]\n    secrets: [mine]\n    configs: [mine]\nnetworks:\n  host: {external: true, name: host}\n'
+                       'secrets:\n  mine: {external: true, name: outer}\nconfigs:\n  mine: {external: true, name: outer}\n')
         return self.node.ok("stack", "deploy", "--detach=true", *flags, "-c", path, "st")
 
     def test_300_stack_deploy_with_registry_auth(self):
         n = self.node
         self.forget_images()
+        for kind in ("secret", "config"):  # the stack's objects are all somebody else's
+            n.ok(kind, "create", "outer", f"{self.root}/www/index.html")
         self.deploy("--with-registry-auth")
         self.assertEqual(self.tag_inside("st_app"), "1")
         self.assertRegex(self.image_of("st_app"), re.escape(f"{IMAGE}:1@sha256:"))
         self.assertNotIn(PASSWORD, n.ok("service", "inspect", "st_app"))
+        container = n.containers("st_app")[0]
+        self.assertEqual([n.ok("exec", container, "cat", path) for path in ("/run/secrets/mine", "/mine")], ["made by swarm-node\n"] * 2)
 
     def test_310_and_again_with_resolve_image_never(self):
         self.deploy("--with-registry-auth", "--resolve-image", "never", tag="2")
@@ -178,6 +183,8 @@ class Registry(Scenario):
         wait_until("the new one runs", lambda: self.tag_inside("st_app") == "2", 30)
         self.node.ok("stack", "rm", "st")
         wait_until("no task is left", lambda: not self.node.tasks(), 30)
+        for kind in ("secret", "config"):
+            self.assertEqual(self.node.ok(kind, "rm", "outer").strip(), "outer")  # a stack takes nobody else's along
 
 
 if __name__ == "__main__":
