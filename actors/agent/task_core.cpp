@@ -103,6 +103,8 @@ effects core::step(instant now, wall_ns wall, const event& ev) {
 void core::act() {
   if (over_)
     return;
+  if (doomed_ && stop_wanted())
+    fail(err_); // as it is: nobody waits for the exit code of what is to go
   const auto must_stop = touched_ && !stopped_ && (forgotten_ || (!terminal() && (stop_wanted() || unhealthy_)));
   const auto ending = asked_ == verb::stop || asked_ == verb::remove;
   // Stopping does not wait for whatever else is under way or due: the driver cancels what has not reached the engine.
@@ -126,7 +128,7 @@ void core::act() {
 }
 
 void core::advance() {
-  if (look_)
+  if (look_ || doomed_)
     return issue(verb::inspect);
   if (!driver_healthy_ && state_ < TASK_STATE_RUNNING) // nothing new while the engine is away
     return;
@@ -154,10 +156,16 @@ void core::issue(verb v) {
 
 void core::on_answer(const answered& ev) {
   request_ = 0;
+  if (doomed_) {
+    if (ev.error.ok() && ev.handle.container().container_id() == container_id_)
+      exit_code_ = ev.handle.container().exit_code();
+    return fail(err_);
+  }
   if (!ev.error.ok())
     return on_error(ev.error);
   failures_ = 0;
-  err_.clear();
+  if (!terminal())
+    err_.clear();
   switch (asked_) {
     case verb::prepare: return prepared(ev.handle);
     case verb::start: return look_at(ev.handle);
@@ -184,6 +192,11 @@ void core::on_answer(const answered& ev) {
 void core::on_error(const failure& error) {
   const auto kind = classify(error.code);
   if (asked_ == verb::prepare || asked_ == verb::start) {
+    if (kind == error_class::refused && asked_ == verb::start) {
+      err_ = error.message;
+      doomed_ = true;
+      return;
+    }
     if (kind == error_class::refused)
       return fail(error.message);
     // It may have happened: look before it is repeated. A container that has ended must not be started again.
@@ -223,7 +236,7 @@ void core::note(const TaskHandle& handle) {
 }
 
 void core::look_at(const TaskHandle& handle) {
-  if (terminal() || stop_wanted() || state_ < TASK_STATE_STARTING)
+  if (terminal() || stop_wanted() || doomed_ || state_ < TASK_STATE_STARTING)
     return; // before STARTING nothing of it can run; after its end, and while stopping, the outcome is known
   switch (handle.phase()) {
     case TaskHandle::PHASE_CREATED: return;
@@ -250,6 +263,8 @@ void core::on_exit(const TaskHandle& handle) {
     enter(TASK_STATE_COMPLETE, message::finished);
     return;
   }
+  if (state_ == TASK_STATE_STARTING && !handle.has_health())
+    message_ = message::started; // it was, and has ended before anybody looked
   auto text = "task: non-zero exit (" + std::to_string(handle.container().exit_code()) + ")";
   if (unhealthy_)
     text += std::string{": "} + unhealthy_text;
@@ -272,6 +287,7 @@ void core::enter(TaskState state, message text) {
 void core::fail(std::string err) {
   state_ = state_ < TASK_STATE_STARTING ? TASK_STATE_REJECTED : TASK_STATE_FAILED;
   err_ = std::move(err);
+  doomed_ = false;
   stopped_ = true;
   tell();
 }

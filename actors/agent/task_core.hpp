@@ -59,7 +59,8 @@ struct beginning {
 ///   ASSIGNED ─► ACCEPTED ─► PREPARING ─1─► READY ─2─► STARTING ─3─► RUNNING ─4─► COMPLETE | FAILED
 ///                    └──5──────┴──5──► REJECTED          └──6──► FAILED
 ///   1 prepared        2 when more than READY is desired   3 started, and healthy if it has a health check
-///   4 its container ended: exit code 0 or not             5 refused before it could start      6 refused at start
+///   4 its container ended: exit code 0 or not             5 refused before it could start
+///   6 refused at start: the exit code is whatever the driver then finds
 ///   any ─► SHUTDOWN when SHUTDOWN or REMOVE is desired and it has not ended: stopped first
 ///
 /// Temporary errors are retried inside the same state with growing delays, or at once when the driver is well again.
@@ -125,6 +126,7 @@ private:
   bool runs_ = false;               // it has been seen running: never start it again
   bool look_ = false;               // an outcome is unknown: inspect before going on
   bool unhealthy_ = false;
+  bool doomed_ = false;             // refused at start; only the exit code that the engine gave it is still looked up
   bool forgotten_ = false;
   bool over_ = false;
 };

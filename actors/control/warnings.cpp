@@ -2,6 +2,7 @@
 #include "actors/control/warnings.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "messages/constraints.hpp"
 #include "messages/service_labels.hpp"
@@ -82,6 +83,22 @@ std::string mount_problem(const Mount& m) {
   return {};
 }
 
+/// "" or a number: the same as what the node takes.
+bool is_owner(const std::string& id) {
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);
+  return id.empty() || (error == std::errc{} && end == id.data() + id.size());
+}
+
+template <class References>
+void owner_problems(const char* kind, const References& references, std::vector<std::string>& out) {
+  for (const auto& r : references)
+    for (const auto& id : {r.file().uid(), r.file().gid()})
+      if (!is_owner(id))
+        out.push_back(std::string{"tasks will be rejected: the owner of "} + kind + " " + r.file().name() + ", " + text::quoted(id)
+                      + ", is not a number");
+}
+
 } // namespace
 
 std::vector<std::string> unsupported_fields(const ServiceSpec& spec) {
@@ -103,6 +120,8 @@ std::vector<std::string> service_warnings(const ServiceSpec& spec) {
   for (const auto& mount : container_of(spec).mounts())
     if (auto problem = mount_problem(mount); !problem.empty())
       out.push_back("tasks will be rejected: " + problem);
+  owner_problems("secret", container_of(spec).secrets(), out);
+  owner_problems("config", container_of(spec).configs(), out);
   return out;
 }
 

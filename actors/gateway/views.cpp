@@ -102,6 +102,15 @@ struct joined_texts {
   network_texts networks;
 };
 
+// What is held back shows why, unless it has a trouble of its own.
+void write_status(json_writer& out, const Task& task, api_minor api) {
+  if (task.held().empty() || !task.status().err().empty() || task.status().state() > TASK_STATE_READY)
+    return to_json(task.status(), out, api);
+  auto status = task.status();
+  status.set_err(task.held());
+  to_json(status, out, api);
+}
+
 // Field for field TaskView of api.proto, without building one: a list may hold 100,000.
 void write_task(json_writer& out, const Task& task, const joined_texts& texts, api_minor api) {
   const auto& specs = texts.specs;
@@ -126,7 +135,7 @@ void write_task(json_writer& out, const Task& task, const joined_texts& texts, a
   if (!task.node_id().empty())
     out.member("NodeID", task.node_id());
   out.key("Status");
-  to_json(task.status(), out, api);
+  write_status(out, task, api);
   out.member("DesiredState", state_text(task.desired_state()));
   if (task.networks_size() > 0)
     write_attachments(out, task, texts.networks);

@@ -153,7 +153,7 @@ void scale(service_state& state, restart_supervisor& restarts) {
     if (next != state.tasks.slots().end() && next->first == slot && next->second.counted)
       continue;
     const bool wait = next != state.tasks.slots().end() && next->first == slot && is_being_replaced(state, next->second);
-    const auto& created = state.create(slot, {}, wait ? TASK_STATE_READY : TASK_STATE_RUNNING);
+    const auto& created = wait ? state.create(slot, {}, TASK_STATE_READY, waits_for_stop) : state.create(slot, {}, TASK_STATE_RUNNING);
     if (wait)
       restarts.delay_start(slot, created, duration{0}, true);
     state.set_counted(*state.tasks.slot(slot), true);

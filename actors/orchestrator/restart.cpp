@@ -20,6 +20,24 @@ bool failed(std::uint32_t observed) {
   return observed == TASK_STATE_FAILED || observed == TASK_STATE_REJECTED;
 }
 
+std::string short_text(duration d) {
+  const auto ms = std::chrono::duration_cast<milliseconds>(d).count();
+  if (ms % 1000 != 0)
+    return std::to_string(ms) + "ms";
+  const auto minute = ms / 60'000;
+  const auto second = ms / 1000 % 60;
+  return (minute > 0 ? std::to_string(minute) + "m" : "") + (second > 0 || minute == 0 ? std::to_string(second) + "s" : "");
+}
+
+// It stays as it is written, so it must be true whenever it is read.
+std::string held_by_delay(duration delay, std::uint32_t before) {
+  const auto what = before == TASK_STATE_COMPLETE ? "has completed"
+                    : before == TASK_STATE_FAILED ? "failed"
+                    : before == TASK_STATE_REJECTED ? "was rejected"
+                                                    : "has ended";
+  return "restart delay of " + short_text(delay) + ": the task before it " + what;
+}
+
 } // namespace
 
 duration restart_delay(duration configured, unsigned quick_failures) {
@@ -111,7 +129,8 @@ void restart_supervisor::restart(const slot_key& slot, task_row& row) {
     state_.create(slot, node, state_.running_target());
     return;
   }
-  delay_start(slot, state_.create(slot, node, TASK_STATE_READY), delay, wait);
+  const auto held = delay > duration{0} ? held_by_delay(delay, row.observed) : std::string{waits_for_stop};
+  delay_start(slot, state_.create(slot, node, TASK_STATE_READY, held), delay, wait);
 }
 
 void restart_supervisor::delay_start(const slot_key& slot, const task_row& row, duration delay, bool wait_for_stop) {

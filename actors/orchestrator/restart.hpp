@@ -18,6 +18,8 @@ inline constexpr duration restart_delay_max = minutes{5};
 inline constexpr duration longest_wait = hours{24 * 3650};
 /// A replacement does not wait longer for its predecessor to stop.
 inline constexpr duration stop_wait_max = minutes{1};
+/// What `service ps` says of a task that waits for nothing but its predecessor.
+inline constexpr const char* waits_for_stop = "waiting for the task before it to stop";
 /// Service label; the value "off" keeps the configured delay for every restart, as Swarm does.
 inline constexpr const char* backoff_label = "swarm.restart.backoff";
 

@@ -210,7 +210,7 @@ task_id service_state::fresh_id() {
   return id;
 }
 
-task_row& service_state::create(const slot_key& slot, const node_id& node, TaskState desired) {
+task_row& service_state::create(const slot_key& slot, const node_id& node, TaskState desired, const std::string& held) {
   if (!networks_)
     prepare_networks();
   task_row row;
@@ -227,6 +227,7 @@ task_row& service_state::create(const slot_key& slot, const node_id& node, TaskS
   else
     task.set_slot(slot.lo);
   task.set_desired_state(desired);
+  task.set_held(held);
   auto& status = *task.mutable_status();
   status.set_timestamp(now.wall);
   status.set_state(static_cast<TaskState>(row.observed));

@@ -85,7 +85,8 @@ public:
 
   // -- changes ------------------------------------------------------------------------------------------------------------
   [[nodiscard]] bool is_full() const { return rows_ >= command_rows_max; }
-  task_row& create(const slot_key& slot, const node_id& node, TaskState desired);
+  /// `held` is for people: why it is wanted no further than READY.
+  task_row& create(const slot_key& slot, const node_id& node, TaskState desired, const std::string& held = {});
   void set_desired(const slot_key& slot, task_row& row, TaskState desired);
   void set_observed(const slot_key& slot, task_row& row, TaskState state, const std::string& message,
                     const std::string& err);

@@ -262,7 +262,8 @@ void updater::replace(const slot_key& slot) {
   for (auto* row : rows)
     if (row != stays)
       state_.set_desired(slot, *row, TASK_STATE_SHUTDOWN);
-  const auto& created = state_.create(slot, node, at_once ? TASK_STATE_RUNNING : TASK_STATE_READY);
+  const auto& created =
+    at_once ? state_.create(slot, node, TASK_STATE_RUNNING) : state_.create(slot, node, TASK_STATE_READY, waits_for_stop);
   if (!at_once)
     restarts_.delay_start(slot, created, duration{0}, true);
   workers_[slot] = {.task = created.id, .stop_others = start_first, .rest_until = {}};

@@ -30,7 +30,7 @@ std::unique_ptr<char[]> pack(std::string_view bytes) {
 }
 
 bool beyond_status(const Task& task) {
-  return task.networks_size() > 0 || task.assigned_generic_resources_size() > 0 || task.has_job_iteration();
+  return task.networks_size() > 0 || task.assigned_generic_resources_size() > 0 || task.has_job_iteration() || !task.held().empty();
 }
 
 /// A Task that holds only what task_row has no column for. `kept` gives what does not come with a status.
@@ -43,6 +43,7 @@ std::string rare_of(const Task& kept, const TaskStatus& status) {
   *rare.mutable_assigned_generic_resources() = kept.assigned_generic_resources();
   if (kept.has_job_iteration())
     rare.set_job_iteration(kept.job_iteration());
+  rare.set_held(kept.held());
   if (status.has_container_status())
     *rare.mutable_status()->mutable_container_status() = status.container_status();
   if (status.port_status().ports_size() > 0)
@@ -150,6 +151,13 @@ bool task_table::raise_desired(row_index index, TaskState desired) {
   if (static_cast<std::uint16_t>(desired) <= row.desired_state)
     return false;
   row.desired_state = static_cast<std::uint16_t>(desired);
+  if (!row.rare_beyond_status || desired <= TASK_STATE_READY)
+    return true;
+  if (auto kept = unpack(row); !kept.held().empty()) {
+    kept.clear_held();
+    row.rare = pack(rare_of(kept, TaskStatus{kept.status()}));
+    row.rare_beyond_status = beyond_status(kept);
+  }
   return true;
 }
 
@@ -207,6 +215,7 @@ void task_table::complete_proto(row_index index, Task& out) const {
     out.mutable_assigned_generic_resources()->Swap(rare.mutable_assigned_generic_resources());
     if (rare.has_job_iteration())
       out.set_job_iteration(rare.job_iteration());
+    out.set_held(rare.held());
   }
   columns_to_proto(row, out);
 }

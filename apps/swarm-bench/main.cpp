@@ -17,9 +17,10 @@ using namespace swarm::bench;
 
 struct settings {
   std::vector<target> targets;  // in the order of a round
-  std::vector<std::string> rows{"writes", "reads", "converge", "idle"};
+  std::vector<std::string> rows{"writes", "reads", "converge", "update", "idle"};
   std::vector<std::size_t> clients{1, 8, 32};
   std::vector<std::size_t> containers{1, 10, 50, 100};
+  std::vector<std::size_t> replicas{50};
   std::size_t requests = 600;
   std::size_t services = 1000;
   std::vector<simulated_size> simulated;
@@ -72,6 +73,9 @@ std::vector<measurement> measurements(const std::string& group, const settings& 
   if (group == "converge")
     for (const auto count : s.containers)
       out.emplace_back([=](const target& t, int round) { return measure_converge(t, count, round); });
+  if (group == "update")
+    for (const auto count : s.replicas)
+      out.emplace_back([=](const target& t, int round) { return measure_update(t, count, round); });
   if (group == "idle")
     out.emplace_back([&s](const target& t, int round) { return measure_idle(t, s.idle_seconds, round); });
   return out;
@@ -103,9 +107,9 @@ int main(int argc, char** argv) {
   app.add_option("--ours-pid", ours.pid, "its process id");
   app.add_option("--peer", peer.api, "socket of the other server, e.g. dockerd in swarm mode");
   app.add_option("--peer-pid", peer.pid, "its process id");
-  app.add_option("--rows", s.rows, "writes, reads, converge, idle")
+  app.add_option("--rows", s.rows, "writes, reads, converge, update, idle")
       ->delimiter(',')
-      ->check(CLI::IsMember({"writes", "reads", "converge", "idle"}))
+      ->check(CLI::IsMember({"writes", "reads", "converge", "update", "idle"}))
       ->capture_default_str();
   app.add_option("--rounds", s.rounds, "how often; the table shows medians")->check(CLI::Range(1, 100))->capture_default_str();
   app.add_option("--clients", s.clients, "concurrent clients of the write rows")
@@ -113,6 +117,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--containers", s.containers, "sizes of the converge rows")->delimiter(',')->check(CLI::Range(1, 10'000))->capture_default_str();
+  app.add_option("--replicas", s.replicas, "sizes of the update rows")->delimiter(',')->check(CLI::Range(1, 10'000))->capture_default_str();
   app.add_option("--requests", s.requests, "requests of each write row")->check(CLI::Range(1, 1'000'000))->capture_default_str();
   app.add_option("--services", s.services, "services in the list row")->check(CLI::Range(1, 100'000))->capture_default_str();
   app.add_option("--idle-seconds", s.idle_seconds, "length of the idle row and of heartbeats")->check(CLI::Range(1, 3600))->capture_default_str();

@@ -33,12 +33,14 @@ std::string fresh_name(const std::string& kind) {
   return "bench-" + kind + "-" + std::to_string(::getpid()) + "-" + std::to_string(next++);
 }
 
-std::string service_spec(const std::string& name, const std::string& image, std::size_t replicas) {
+// `container` and `service` are more fields, each with a comma before it.
+std::string service_spec(const std::string& name, const std::string& image, std::size_t replicas,
+                         const std::string& container = {}, const std::string& service = {}) {
   return R"({"Name":")" + name + R"(","Labels":{},"TaskTemplate":{"ContainerSpec":{"Image":")" + image +
-         R"(","Command":["sleep","100000"],"StopGracePeriod":1000000000,"Init":false},)"
+         R"(","Command":["sleep","100000"],"StopGracePeriod":1000000000,"Init":false)" + container + R"(},)"
          R"("RestartPolicy":{"Condition":"any","Delay":100000000},"Placement":{},"Resources":{}},)"
          R"("Mode":{"Replicated":{"Replicas":)" +
-         std::to_string(replicas) + R"(}},"EndpointSpec":{"Mode":"dnsrr"}})";
+         std::to_string(replicas) + R"(}},"EndpointSpec":{"Mode":"dnsrr"})" + service + "}";
 }
 
 std::string secret_spec(const std::string& name) {
@@ -137,6 +139,27 @@ void wait_running(api_client& api, const std::string& id, std::size_t count) {
   }
 }
 
+// Killed at once, so that not the grace period is measured; `generation` is all that an update changes.
+std::string updated_spec(const std::string& name, const std::string& image, std::size_t replicas, int generation) {
+  return service_spec(name, image, replicas, R"(,"StopSignal":"SIGKILL","Env":["GENERATION=)" + std::to_string(generation) + R"("])",
+                      R"(,"UpdateConfig":{"Parallelism":10,"Monitor":1000000,"Order":"stop-first"})");
+}
+
+// The update may not be visible yet when the request for it returns.
+void wait_updated(api_client& api, const std::string& id) {
+  const auto end = clock::now() + converge_limit;
+  for (;;) {
+    const auto service = api.must("GET", "/services/" + id);
+    const auto status = service.find("\"UpdateStatus\"");
+    const auto state = status == std::string::npos ? std::string{} : text_of(std::string_view{service}.substr(status), "State");
+    if (state == "completed")
+      return;
+    if (state.find("pause") != std::string::npos || clock::now() > end)
+      throw api_error{"the update is " + (state.empty() ? "not begun" : state)};
+    std::this_thread::sleep_for(poll_every);
+  }
+}
+
 void wait_removed(const target& t, const std::string& id) {
   api_client engine{t.engine};
   const auto end = clock::now() + converge_limit;
@@ -220,6 +243,29 @@ row measure_converge(const target& t, std::size_t count, int round) {
     api.must("DELETE", "/services/" + id);
     wait_removed(t, id);
     out.metrics = {{"times_engine", wall / raw}, {"wall_s", wall}, {"engine_s", raw}, {"remove_s", seconds_since(removing)}};
+  });
+}
+
+row measure_update(const target& t, std::size_t count, int round) {
+  const auto what = std::to_string(count) + (count == 1 ? " replica" : " replicas");
+  return guarded({"update", what, t.side, round, {}, {}}, [&](row& out) {
+    const auto image = image_id(t);
+    const auto raw = raw_engine(t, image, count);
+    api_client api{t.api};
+    const auto name = fresh_name("u");
+    const auto id = text_of(api.must("POST", "/services/create", updated_spec(name, image, count, 1)), "ID");
+    wait_running(api, id, count);
+    const auto version = static_cast<std::uint64_t>(number_of(api.must("GET", "/services/" + id), "Index"));
+    const auto cpu = cpu_seconds(t.pid);
+    const auto begin = clock::now();
+    api.must("POST", "/services/" + id + "/update?version=" + std::to_string(version), updated_spec(name, image, count, 2));
+    wait_updated(api, id);
+    wait_running(api, id, count);
+    const auto wall = seconds_since(begin);
+    const auto used = cpu_seconds(t.pid) - cpu;
+    api.must("DELETE", "/services/" + id);
+    wait_removed(t, id);
+    out.metrics = {{"times_engine", wall / raw}, {"wall_s", wall}, {"engine_s", raw}, {"daemon_cpu_s", used}};
   });
 }
 

@@ -30,6 +30,10 @@ enum class write_kind { service, secret };
 /// directly, eight at a time: the ratio is what the swarm adds.
 [[nodiscard]] row measure_converge(const target& t, std::size_t count, int round);
 
+/// A rolling update of all `count` replicas, ten at a time, from the request to the update's end: every container is stopped
+/// and replaced. Beside it the same number of containers created and started on its engine directly, as above.
+[[nodiscard]] row measure_update(const target& t, std::size_t count, int round);
+
 /// CPU and memory of the daemon while nothing happens, for `seconds`.
 [[nodiscard]] row measure_idle(const target& t, int seconds, int round);
 

@@ -16,7 +16,8 @@ bool is_refusal(const answer& from, std::string_view error) {
   if (from.status == 401 || from.status == 403 || from.status == 404)
     return true;
   const auto lower = text::to_lower(error);
-  for (const auto* word : {"denied", "manifest unknown", "not found", "unauthorized", "no matching manifest", "does not exist"})
+  for (const auto* word : {"denied", "manifest unknown", "not found", "unauthorized", "no matching manifest", "does not exist", "no basic auth credentials",
+                           "authentication required"})
     if (lower.find(word) != std::string::npos && lower.find("no such host") == std::string::npos)
       return true;
   return false;

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Starts and stops a Docker Engine of its own: own folders, own mount namespace, optionally an own network namespace.
 #
-#   engine.sh start NAME DIR [NETNS]   dockerd with everything below DIR and its socket at DIR/docker.sock
+#   engine.sh start NAME DIR [NETNS [FLAG...]]
+#                                      dockerd with everything below DIR and its socket at DIR/docker.sock
 #   engine.sh stop NAME DIR            ends it with its containers and shims; nothing stays but DIR
 #   engine.sh kill NAME DIR            kill -9 of dockerd alone: containers and containerd go on
 #   engine.sh pause|resume NAME DIR    SIGSTOP / SIGCONT: an engine that hangs
@@ -35,13 +36,15 @@ processes() {
 # The folders of dockerd that have no flag are covered inside its mount namespace; its mounts end with it.
 launch() {
   local name=$1 dir=$2 netns=${3:-} enter=()
+  shift 2; [ $# -gt 0 ] && shift
   [ -n "$netns" ] && enter=(nsenter "--net=/run/netns/$netns")   # not `ip netns exec`: that hides the cgroups
   mkdir -p "$dir"/{data,exec,etc-docker,run-docker} /etc/docker /run/docker
   setsid "${enter[@]}" unshare -m --propagation slave sh -c '
     mount --bind "$1/etc-docker" /etc/docker && mount --bind "$1/run-docker" /run/docker || exit 1
-    exec dockerd --data-root "$1/data" --exec-root "$1/exec" -H "unix://$1/docker.sock" --pidfile "$1/docker.pid" \
-      --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$2"' \
-    sh "$dir" "$name" </dev/null >>"$dir/engine.log" 2>&1 &
+    dir=$1 name=$2; shift 2
+    exec dockerd --data-root "$dir/data" --exec-root "$dir/exec" -H "unix://$dir/docker.sock" --pidfile "$dir/docker.pid" \
+      --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$name" "$@"' \
+    sh "$dir" "$name" "$@" </dev/null >>"$dir/engine.log" 2>&1 &
   local child=$! i
   for i in $(seq 300); do
     T=5 docker_at "$dir" version >/dev/null 2>&1 && return 0
@@ -191,5 +194,5 @@ case "${1:-}" in
   image-root) image_root "$2" ;;
   netns-add) netns_add "$2" ;;
   netns-del) netns_del "$2" ;;
-  *) sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,17s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

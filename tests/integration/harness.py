@@ -118,13 +118,13 @@ class Host:
             raise Failure(f"engine.sh {' '.join(arguments)}: {out}{err}")
         return code, out + err
 
-    def start_engine(self):
+    def start_engine(self, *flags):
         self.has_engine = True
         # The node's secrets: on tmpfs before the engine starts, which has a mount namespace of its own.
         os.makedirs(f"{self.dir}/files", exist_ok=True)
         if not os.path.ismount(f"{self.dir}/files"):
             subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid,nodev,noexec,mode=0700", "tmpfs", f"{self.dir}/files"], check=True)
-        self.engine_sh("start", self.name, self.engine_dir, self.name)
+        self.engine_sh("start", self.name, self.engine_dir, self.name, *flags)
         self.engine_sh("image", self.engine_dir)
 
     def engine_call(self, *arguments, timeout=10):
@@ -436,13 +436,14 @@ class Scenario(unittest.TestCase):
     """One host for all tests of a class, which run in the order of their names. A failure shows the node's log."""
     name = ""
     driver = "docker"
+    engine_flags = ()
     advertise = ("--advertise-addr", ADDRESS)
 
     @classmethod
     def setUpClass(cls):
         cls.host = Host(cls.name)
         if cls.driver == "docker":
-            cls.host.start_engine()
+            cls.host.start_engine(*cls.engine_flags)
         cls.node = cls.make_node()
         cls.node.start()
 

@@ -376,6 +376,28 @@ class Services(Scenario):
         self.assertEqual(n.api("GET", "/_ping")[0], 200)
         self.assertEqual(len(n.running("web")), 2)
 
+    def test_560_of_twenty_that_update_the_same_version_exactly_one_wins(self):
+        n = self.node
+        for attempt in range(5):
+            service = n.inspect("service", "web")
+            answers, gate = {}, threading.Barrier(20)
+
+            def update(client):
+                spec = json.loads(json.dumps(service["Spec"]))
+                spec["Labels"] = {"winner": f"{attempt}-{client}"}
+                gate.wait()
+                answers[client] = n.api("POST", f"/v1.50/services/{service['ID']}/update?version={service['Version']['Index']}", spec)
+            clients = [threading.Thread(target=update, args=(client,)) for client in range(20)]
+            for client in clients:
+                client.start()
+            for client in clients:
+                client.join()
+            won = [client for client, answer in answers.items() if answer[0] == 200]
+            self.assertEqual(len(won), 1)
+            self.assertEqual(n.inspect("service", "web")["Spec"]["Labels"], {"winner": f"{attempt}-{won[0]}"})
+            lost = [answer for client, answer in answers.items() if client != won[0]]
+            self.assertEqual(lost, [(500, {"message": PREFIX.format("Unknown") + "update out of sequence"})] * 19)
+
     # -- the end -----------------------------------------------------------------------------------------------------
     def test_900_rm_removes_the_containers(self):
         n = self.node

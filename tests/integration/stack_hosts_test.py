@@ -177,6 +177,44 @@ class StackHosts(unittest.TestCase):
         wait_until("all are managers", lambda: other.ok("node", "ls", "--format", "{{.ManagerStatus}}").split().count("Reachable") == 2, 60)
         wait_until("it answers", lambda: self.node.docker("node", "ls")[0] == 0, 30)
 
+    def files_on(self, number):
+        """Target names of the secrets and configs that a host keeps, for each of its tasks."""
+        folder = f"{self.hosts[number].dir}/files"
+        return {task: sorted(os.listdir(f"{folder}/{task}")) for task in os.listdir(folder)}
+
+    def hosts_with(self, text):
+        """Where a file in memory holds that text."""
+        found = []
+        for number, host in self.hosts.items():
+            for folder, _, names in os.walk(f"{host.dir}/files"):
+                for name in names:
+                    with open(f"{folder}/{name}", "rb") as file:
+                        if text.encode() in file.read():
+                            found.append(number)
+        return found
+
+    def test_065_secrets_are_only_where_a_task_uses_them_and_go_with_it(self):
+        n = self.node
+        payload = "a payload that is nowhere else"
+        with open(f"{self.hosts[1].dir}/payload", "w", encoding="utf-8") as file:
+            file.write(payload)
+        n.ok("secret", "create", "key", f"{self.hosts[1].dir}/payload")
+        n.ok("config", "create", "conf", f"{self.hosts[1].dir}/payload")
+        os.remove(f"{self.hosts[1].dir}/payload")
+        self.assertEqual(self.hosts_with(payload), [])
+        n.ok("service", "create", "--detach", "--name", "keeper", "--secret", "key", "--config", "conf", "--constraint", "node.hostname == host2",
+             "--stop-grace-period", "1s", "--restart-delay", "100ms", "busybox", "sleep", "100000")
+        task = n.wait_running("keeper", 1)[0]
+        self.assertEqual(self.hosts_with(payload), [2, 2])
+        self.assertIn(task["ID"], self.files_on(2))
+        n.ok("service", "update", "--detach", "--constraint-rm", "node.hostname == host2", "--constraint-add", "node.hostname == host3", "keeper")
+        wait_until("it is where the task has gone, and nowhere else", lambda: self.hosts_with(payload) == [3, 3], 60)
+        n.ok("service", "scale", "--detach", "keeper=0")
+        wait_until("it is gone with the task", lambda: self.hosts_with(payload) == [], 30)
+        n.ok("service", "rm", "keeper")
+        n.ok("secret", "rm", "key")
+        n.ok("config", "rm", "conf")
+
     def test_070_logs_of_all_hosts_and_what_is_missing_is_said(self):
         n = self.node
         n.ok("service", "create", "--detach", "--name", "talk", "--mode", "global", "--stop-grace-period", "1s", "busybox", "sh", "-c", "echo said; sleep 100000")

@@ -305,6 +305,8 @@ public:
     out += " on " + (n.empty() ? "gone" : n) + " " + short_of(t.status().state()) + "→" + short_of(t.desired_state());
     if (!t.status().err().empty())
       out += " (" + t.status().err() + ")";
+    if (!t.held().empty())
+      out += " [" + t.held() + "]";
     return out;
   }
   static std::string short_state(const UpdateStatus& status) {

@@ -79,5 +79,21 @@ TEST(warnings_test, impossible_mounts_are_told_in_the_words_of_the_later_failure
   EXPECT_EQ(text(MOUNT_TYPE_TMPFS, "/x", "/x"), "tasks will be rejected: invalid tmpfs source, source must be empty");
 }
 
+TEST(warnings_test, owners_of_files_are_numbers) {
+  auto spec = service_spec("web");
+  auto& container = *spec.mutable_task_template()->mutable_container_spec();
+  auto& secret = *container.add_secrets()->mutable_file();
+  secret.set_name("key");
+  secret.set_uid("33");
+  EXPECT_TRUE(control::service_warnings(spec).empty());
+  secret.set_uid("www-data");
+  EXPECT_EQ(only(spec), "tasks will be rejected: the owner of secret key, \"www-data\", is not a number");
+  secret.set_uid("0");
+  auto& config = *container.add_configs()->mutable_file();
+  config.set_name("/etc/x");
+  config.set_gid("99999999999");
+  EXPECT_EQ(only(spec), "tasks will be rejected: the owner of config /etc/x, \"99999999999\", is not a number");
+}
+
 } // namespace
 } // namespace swarm

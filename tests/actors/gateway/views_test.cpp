@@ -84,6 +84,25 @@ TEST(tasks_json, the_first_iteration_of_a_job_has_no_index) {
   EXPECT_EQ(list.items()[1].find("JobIteration")->find("Index")->as_integer(), 3);
 }
 
+TEST(tasks_json, a_task_that_is_held_back_shows_why_until_it_starts_or_has_a_trouble_of_its_own) {
+  auto read = two_tasks();
+  const auto error = [&] {
+    const auto list = parsed(tasks_json(read, {50}));
+    const auto* found = list.items()[0].find("Status")->find("Err");
+    return found == nullptr ? std::string{} : std::string{found->as_string()};
+  };
+  auto& task = *read.mutable_tasks(0);
+  task.set_desired_state(TASK_STATE_READY);
+  task.mutable_status()->set_state(TASK_STATE_READY);
+  task.set_held("waiting");
+  EXPECT_EQ(error(), "waiting");
+  task.mutable_status()->set_err("no such image");
+  EXPECT_EQ(error(), "no such image");
+  task.mutable_status()->clear_err();
+  task.mutable_status()->set_state(TASK_STATE_SHUTDOWN);
+  EXPECT_EQ(error(), "");
+}
+
 TEST(tasks_json, older_clients_do_not_see_newer_fields) {
   EXPECT_EQ(parsed(tasks_json(two_tasks(), {41})).items()[0].find("Volumes"), nullptr);
 }

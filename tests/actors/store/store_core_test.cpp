@@ -301,6 +301,22 @@ TEST_F(task_test, a_status_from_a_node_that_does_not_have_the_task_is_dropped) {
   EXPECT_EQ(apply(update_task(foreign)).events.tasks_size(), 1);
 }
 
+TEST_F(task_test, why_it_is_held_stays_until_it_may_run) {
+  const auto held = nth_id(3, 2);
+  auto waiting = task(held, 1);
+  waiting.set_desired_state(TASK_STATE_READY);
+  waiting.set_held("waiting");
+  apply(create_tasks(web, 1, {waiting}));
+  apply(update_task(assigned(held, "n1")));
+  apply(update_task(observed(held, TASK_STATE_READY, "prepared")));
+  EXPECT_EQ(task_row(held).held(), "waiting");
+  EXPECT_EQ(task_row(held).status().err(), "");
+  const auto out = apply(update_task(desired(held, TASK_STATE_RUNNING)));
+  ASSERT_EQ(out.events.tasks_size(), 1);
+  EXPECT_EQ(out.events.tasks(0).task().held(), "");
+  EXPECT_EQ(task_row(held).held(), "");
+}
+
 TEST_F(task_test, unknown_and_malformed_task_ids_are_skipped) {
   EXPECT_EQ(apply(update_task(observed("x", TASK_STATE_RUNNING))).events.tasks_size(), 0);
   EXPECT_EQ(apply(update_task(observed(nth_id(77, 2), TASK_STATE_RUNNING))).events.tasks_size(), 0);

@@ -108,6 +108,15 @@ TEST_F(images, a_refused_image_that_is_here_is_used) {
   EXPECT_EQ(pulled(denied), "t=ok ");
 }
 
+TEST_F(images, a_registry_that_wants_a_password_is_not_one_in_trouble) {
+  const answer locked{outcome::answered, 500, R"({"message":"Head \"http://r:5000/v2/x\": no basic auth credentials"})", "", ""};
+  (void)want("r:5000/x");
+  (void)local(false);
+  EXPECT_EQ(pulled(locked), "t=no_such_image No such image: r:5000/x:latest (Head \"http://r:5000/v2/x\": no basic auth credentials) ");
+  (void)want("r:5000/y");
+  EXPECT_NE(local(true), "t=ok ") << "it is asked for its other images";
+}
+
 TEST_F(images, an_error_within_the_stream_is_a_failed_pull) {
   (void)want("x");
   (void)local(false);
