@@ -9,7 +9,7 @@
 #include "actors/store/store_core.hpp"
 #include "tests/support/builders.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#if defined(__SANITIZE_ADDRESS__) || defined(SWARM_THREAD_SANITIZER) || !defined(__OPTIMIZE__)
 constexpr bool optimised = false;
 #else
 constexpr bool optimised = true;
