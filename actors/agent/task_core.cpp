@@ -263,7 +263,7 @@ void core::on_exit(const TaskHandle& handle) {
     enter(TASK_STATE_COMPLETE, message::finished);
     return;
   }
-  if (state_ == TASK_STATE_STARTING && !handle.has_health())
+  if (state_ == TASK_STATE_STARTING && !handle.has_health() && !unhealthy_)
     message_ = message::started; // it was, and has ended before anybody looked
   auto text = "task: non-zero exit (" + std::to_string(handle.container().exit_code()) + ")";
   if (unhealthy_)
