@@ -4,6 +4,7 @@
 #include "actors/gateway/gateway_actor.hpp"
 #include "actors/gateway/log_frames.hpp"
 #include "actors/gateway/swarm_events.hpp"
+#include "actors/gateway/views.hpp"
 #include "messages/docker_json.hpp"
 #include "messages/json_value.hpp"
 
@@ -304,11 +305,7 @@ event_interface::behavior_type event_session_actor(event_ptr self, node_root_act
 
 void spawn_log_session(caf::actor_system& system, node_root_actor root, api_call call, SubscribeLogs subscription,
                        std::string service_id, bool raw) {
-  const auto flag = [&](const char* key) {
-    const auto it = call.request->query.find(key);
-    return it != call.request->query.end() && it->second != "0" && it->second != "false" && !it->second.empty();
-  };
-  const log_format format{flag("timestamps"), flag("details"), raw};
+  const log_format format{bool_value(query(call, "timestamps")), bool_value(query(call, "details")), raw};
   auto fields = common_headers(raw ? "application/vnd.docker.raw-stream" : "application/vnd.docker.multiplexed-stream");
   if (call.where.api_minor < 42)
     fields.remove("Content-Type");

@@ -7,7 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Scenario, main, wait_until  # noqa: E402
+from harness import Scenario, call, main, wait_until  # noqa: E402
 
 QUICK = ["--stop-grace-period", "1s", "--restart-delay", "100ms"]
 
@@ -68,6 +68,8 @@ class Process(Scenario):
         n.wait_running("talk", 1)
         wait_until("both lines are there", lambda: n.docker("service", "logs", "--raw", "talk")[1:] == ("out\n", "err\n"))
         self.assertRegex(n.ok("service", "logs", "--timestamps", "talk"), r"\d\dZ talk\.1\.\w+@\S+ +\| out")
+        for no in ("0", "no", "False", "none"):  # as Go and Python clients say it
+            self.assertEqual(call(n.socket, "GET", f"/v1.50/services/talk/logs?stdout=1&timestamps={no}&details={no}")[2], b"\1\0\0\0\0\0\0\4out\n")
         n.ok("service", "rm", "talk")
 
     def test_060_a_killed_daemon_finds_its_tasks_again(self):
