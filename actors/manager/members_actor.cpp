@@ -43,8 +43,10 @@ void perform(self_ptr self, change_group& what) {
       });
 }
 
-void perform(self_ptr self, hand_over&) {
+void perform(self_ptr self, hand_over& what) {
   auto& st = self->state;
+  TransferLeadership request;
+  request.set_to_raft_id(what.to_raft_id);
   self->tap().effect("hand over");
   const auto finish = [self](const failure& outcome) {
     if (!outcome.ok())
@@ -52,7 +54,7 @@ void perform(self_ptr self, hand_over&) {
     self->state.core.handed_over(now(self), outcome);
     proceed(self);
   };
-  self->request(st.raft, st.opts.request_timeout, TransferLeadership{})
+  self->request(st.raft, st.opts.request_timeout, std::move(request))
     .then(
       [finish](const LeadershipTransferred& done) { finish(done.done() ? failure{} : failure{errc::unavailable, done.message()}); },
       [finish](const caf::error& err) { finish(to_failure(err)); });

@@ -210,6 +210,8 @@ std::vector<members_effect> members_core::next(timestamp now) {
       if (!what)
         what = give_certificates(now);
       if (!what)
+        what = step_aside(now);
+      if (!what)
         what = tell_status(now);
       if (what)
         answers_.push_back(std::move(*what));
@@ -362,6 +364,31 @@ members_core::step members_core::give_certificates(timestamp now) {
       return put(now, id, {outside(node, true)});
   }
   return std::nullopt;
+}
+
+std::uint64_t members_core::undrained_successor() const {
+  for (const auto& one : group_->membership().voters()) {
+    const auto* const owner = node(one.node_id());
+    const auto& active = group_->active();
+    if (owner != nullptr && owner->raft_id() == one.raft_id() && !leads(one.raft_id()) && is_manager(*owner)
+        && owner->spec().availability() != NODE_AVAILABILITY_DRAIN && !leaves_.contains(owner->id())
+        && std::find(active.begin(), active.end(), one.raft_id()) != active.end())
+      return one.raft_id();
+  }
+  return 0;
+}
+
+/// Who drains a node is about to work on it. Where all managers are drained, which is how some keep work off them, nothing moves.
+members_core::step members_core::step_aside(timestamp now) {
+  const auto* const leader = member(group_->leader_raft_id());
+  const auto* const owner = leader == nullptr ? nullptr : node(leader->node_id());
+  if (owner == nullptr || owner->spec().availability() != NODE_AVAILABILITY_DRAIN || must_wait(now, owner->id()))
+    return std::nullopt;
+  const auto successor = undrained_successor();
+  if (successor == 0)
+    return std::nullopt;
+  busy_ = owner->id();
+  return hand_over{successor};
 }
 
 members_core::step members_core::tell_status(timestamp now) {

@@ -30,7 +30,9 @@ struct members_options {
 struct change_group {
   ChangeMembership request; ///< then group_changed()
 };
-struct hand_over {};        ///< TransferLeadership to the best voter, then handed_over()
+struct hand_over {
+  std::uint64_t to_raft_id = 0; ///< 0: the best voter; TransferLeadership, then handed_over()
+};
 struct propose {
   Command command;          ///< then written()
 };
@@ -52,7 +54,8 @@ using members_effect = std::variant<change_group, hand_over, propose, answer_joi
 ///  2. a member that no node stands for is removed (its node is gone, or a join stopped half-way: nobody runs it);
 ///  3. a manager that asks gets a raft id, is added as a learner, is recorded, and only then told;
 ///  4. a node that is to be a manager gets certificate_role manager, so that its certificate is renewed as one;
-///  5. reachability and leader of every member, written only when they change.
+///  5. a leader whose node is drained hands over to a manager whose node is not, if there is one that is well;
+///  6. reachability and leader of every member, written only when they change.
 /// At most one change, hand-over or Command is under way at a time.
 class members_core {
 public:
@@ -97,6 +100,7 @@ private:
   [[nodiscard]] step let_in(timestamp now);
   [[nodiscard]] step advance_join(timestamp now, const std::string& node_id, join_request& asked);
   [[nodiscard]] step give_certificates(timestamp now);
+  [[nodiscard]] step step_aside(timestamp now);
   [[nodiscard]] step tell_status(timestamp now);
 
   [[nodiscard]] step change(const std::string& subject, ChangeMembership::Kind kind, const Member& member);
@@ -105,6 +109,8 @@ private:
   [[nodiscard]] const Member* member(std::uint64_t raft_id) const;
   [[nodiscard]] const Member* member_of(const std::string& node_id) const;
   [[nodiscard]] std::vector<const Member*> members() const;
+  /// Another manager that is well and not drained; 0 when there is none.
+  [[nodiscard]] std::uint64_t undrained_successor() const;
   [[nodiscard]] bool leads(std::uint64_t raft_id) const { return raft_id != 0 && raft_id == group_->leader_raft_id(); }
   [[nodiscard]] bool must_wait(timestamp now, const std::string& subject) const;
   void settled(timestamp now, bool well);

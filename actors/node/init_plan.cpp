@@ -146,6 +146,8 @@ std::string join_host_port(const std::string& ip, std::uint16_t port) {
   return (ip.find(':') == std::string::npos ? ip : '[' + ip + ']') + ':' + std::to_string(port);
 }
 
+std::string host_of(const std::string& address) { return split_host_port(address).host; }
+
 ClusterSpec default_cluster_spec() {
   ClusterSpec spec;
   spec.set_name("default");

@@ -46,6 +46,8 @@ struct resolved_address {
 [[nodiscard]] resolved_address resolve_advertise(const std::string& text, const resolved_address& listen,
                                                  const std::vector<host_address>& addresses);
 [[nodiscard]] std::string join_host_port(const std::string& ip, std::uint16_t port);
+/// The other way: "10.0.0.1" of "10.0.0.1:2377", "::1" of "[::1]:2377".
+[[nodiscard]] std::string host_of(const std::string& address);
 
 /// The refusal of `swarm leave` without force on a manager (behaviour §2.2).
 [[nodiscard]] std::string leave_warning(unsigned managers, unsigned reachable, bool active);

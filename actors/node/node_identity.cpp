@@ -225,7 +225,8 @@ void follow_cluster(self_ptr self) {
     auto& s = self->state;
     s.following = false;
     if (!problem.ok()) {
-      log::warn(self->label(), "cluster_not_followed", {{"reason", problem.message}});
+      const bool usual = problem.code == errc::unavailable || problem.code == errc::not_leader; // right after a start
+      log::write(usual ? log::level::info : log::level::warn, self->label(), "cluster_not_followed", {{"reason", problem.message}});
       self->delayed_send(self, follow_retry, flush_atom_v);
     } else if (s.follow_again) {
       follow_cluster(self);

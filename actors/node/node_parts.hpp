@@ -9,7 +9,6 @@ using self_ptr = observed_ptr<node_root_interface, node_root_state>;
 
 [[nodiscard]] MembershipChanged changed(errc code, std::string message);
 [[nodiscard]] inline MembershipChanged changed(const failure& f) { return changed(f.code, f.message); }
-[[nodiscard]] std::string host_of(const std::string& address);
 [[nodiscard]] timestamp time_of(self_ptr self);
 /// What waits is looked after in this time at the latest.
 void tick_within(self_ptr self, duration time);

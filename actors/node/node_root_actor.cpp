@@ -196,8 +196,6 @@ void tick_within(self_ptr self, duration time) {
   self->delayed_send(self, time, tick_atom_v);
 }
 
-std::string host_of(const std::string& address) { return address.substr(0, address.rfind(':')); }
-
 timestamp time_of(self_ptr self) {
   return {instant{std::chrono::duration_cast<duration>(now_of(self))}, actor_registry::wall_now_ns()};
 }

@@ -117,6 +117,15 @@ class Hosts(unittest.TestCase):
         wait_until("it is none", lambda: self.members(1)["host4"][2:] == [], 30)
         wait_until("and knows it", lambda: self.nodes[4].docker("node", "ls")[0] != 0, 30)
 
+    def test_065_a_drained_leader_hands_over(self):
+        old = self.leader(1)
+        n = self.nodes[1 if old != 1 else 2]
+        n.ok("node", "update", "--availability", "drain", f"host{old}")
+        wait_until("another one leads", lambda: self.members(2)[f"host{old}"] == ["Ready", "Drain", "Reachable"], 15, 0.1)
+        for number in range(20):  # while leadership moves and after it, nobody is refused
+            n.ok("config", "create", f"drained-{number}", "/etc/hostname")
+        n.ok("node", "update", "--availability", "active", f"host{old}")
+
     def test_070_drain_leave_and_remove(self):
         n = self.nodes[1]
         n.ok("node", "update", "--availability", "drain", "host4")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The example stack on three hosts with engines, while a client polls: updated, rolled back, drained, scaled."""
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,6 +243,39 @@ class StackHosts(unittest.TestCase):
         finally:
             self.hosts[3].engine_sh("resume", self.hosts[3].name, self.hosts[3].engine_dir)
         n.ok("service", "rm", "talk")
+
+    def test_080_a_host_that_lost_its_data_comes_back_under_its_name(self):
+        n, lost = self.node, 3
+        old = n.inspect("node", "host3")["ID"]
+        n.ok("service", "create", "--detach", "--name", "kept", "--replicas", "6", "--stop-grace-period", "1s", "busybox", "sleep", "100000")
+        before = {t["ID"] for t in n.wait_running("kept", 6) if t["NodeID"] == old}
+        self.assertTrue(before)
+        self.nodes[lost].stop(signal.SIGKILL)
+        shutil.rmtree(self.nodes[lost].data_root)
+        wait_until("its work runs elsewhere", lambda: len([t for t in n.running("kept") if t["NodeID"] != old]) == 6, 60)
+        self.nodes[lost].start()
+        self.assertEqual(self.nodes[lost].ok("info", "--format", "{{.Swarm.LocalNodeState}}").strip(), "inactive")
+        token = n.ok("swarm", "join-token", "-q", "manager").strip()
+        self.nodes[lost].ok("swarm", "join", "--token", token, f"{self.address(1)}:2377")
+
+        def members():
+            return sorted(n.ok("node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.ManagerStatus}}").splitlines())
+        wait_until("there are two of the name, one of them down",
+                   lambda: members()[2:] == ["host3 Down Unreachable", "host3 Ready Reachable"], 60)
+        self.assertIn("ambiguous", n.refused("node", "rm", "host3"))
+        engine = f"unix://{self.hosts[lost].engine_socket}"
+
+        def containers():
+            found = run(["docker", "-H", engine, "ps", "-a", "--no-trunc", "--format", "{{.Names}}"])[1].split()
+            return [name for name in found if name.rsplit(".", 1)[-1] in before]
+        wait_until("nobody's containers are gone", lambda: containers() == [], 60)
+        n.ok("node", "demote", old)
+        n.ok("node", "rm", "--force", old)
+        self.assertEqual([line.split()[:2] for line in members()], [[f"host{number}", "Ready"] for number in NUMBERS])
+        n.ok("service", "update", "--detach", "--force", "kept")
+        new = n.inspect("node", "host3")["ID"]
+        wait_until("it works again", lambda: any(t["NodeID"] == new for t in n.running("kept")) and len(n.running("kept")) == 6, 60)
+        n.ok("service", "rm", "kept")
 
     def test_090_removed(self):
         n = self.node

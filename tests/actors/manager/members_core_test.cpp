@@ -124,7 +124,9 @@ struct world {
     }
     core.group_changed(now, {}, membership);
   }
-  void perform(hand_over&) { done.push_back("hand over"); } // this leader's MEMBERS ends here
+  void perform(hand_over& what) { // this leader's MEMBERS ends here
+    done.push_back(what.to_raft_id == 0 ? "hand over" : "hand over to " + std::to_string(what.to_raft_id));
+  }
   void perform(propose& what) {
     if (!refuse_write.ok()) {
       done.push_back("write refused");
@@ -267,6 +269,33 @@ TEST(members_core, the_leader_hands_over_before_it_is_demoted) {
   EXPECT_EQ(w.take(), texts{}) << "not at once again";
   w.wait(seconds{1});
   EXPECT_EQ(w.take(), (texts{"hand over"}));
+}
+
+TEST(members_core, a_drained_leader_hands_over_to_a_manager_that_is_not_drained) {
+  const auto drain = [](Node& node) { node.mutable_spec()->set_availability(NODE_AVAILABILITY_DRAIN); };
+  auto w = three();
+  w.changed("b", drain);
+  EXPECT_EQ(w.take(), texts{}) << "it does not lead";
+  w.changed("a", drain);
+  EXPECT_EQ(w.take(), (texts{"hand over to 3"}));
+  w.core.handed_over(w.now, {errc::unavailable, "it did not catch up"});
+  w.run();
+  EXPECT_EQ(w.take(), texts{}) << "not at once again";
+  w.group.clear_active();
+  w.group.add_active(1);
+  w.group.add_active(2);
+  w.wait(seconds{1});
+  EXPECT_EQ(w.take(), texts{}) << "the only one that could take over is not heard of";
+  w.group.add_active(3);
+  w.wait(seconds{1});
+  EXPECT_EQ(w.take(), (texts{"hand over to 3"}));
+}
+
+TEST(members_core, where_all_managers_are_drained_nobody_hands_over) {
+  auto w = three();
+  for (const auto* id : {"b", "c", "a"})
+    w.changed(id, [](Node& node) { node.mutable_spec()->set_availability(NODE_AVAILABILITY_DRAIN); });
+  EXPECT_EQ(w.take(), texts{});
 }
 
 TEST(members_core, a_demotion_that_would_lose_the_quorum_waits_for_better_times) {

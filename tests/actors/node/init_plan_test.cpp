@@ -51,6 +51,12 @@ struct address_case {
   const char* expected_advertise;
 };
 
+TEST(init_plan, the_address_of_a_node_has_neither_port_nor_brackets) {
+  for (const auto* ip : {"10.0.0.9", "::1", "fd00::1:2"})
+    EXPECT_EQ(host_of(join_host_port(ip, 2377)), ip);
+  EXPECT_EQ(host_of(""), "");
+}
+
 TEST(init_plan, addresses_may_be_ips_ports_or_interfaces) {
   const address_case cases[] = {
     {"", "10.0.0.9", "0.0.0.0:2377", "10.0.0.9:2377"},
