@@ -30,7 +30,10 @@ public:
   failure document(pb::Message& out) {
     if (in_.blank())
       return {errc::invalid_argument, "got EOF while reading request body"};
-    message(out, json_plan::plan_of(*out.GetDescriptor()));
+    if (in_.kind() == json_kind::null) // leaves everything as it was, as in Go
+      in_.read_null();
+    else
+      message(out, json_plan::plan_of(*out.GetDescriptor()));
     // Go checks the syntax of the whole text before it looks at any type, and types before Docker looks at values.
     if (!in_.finish())
       return in_.error();
@@ -38,10 +41,13 @@ public:
   }
 
 private:
-  void message(pb::Message& msg, const message_plan& plan) {
+  void message(pb::Message& msg, const message_plan& plan) { message(msg, plan, plan.go_type, plan.go_struct); }
+  void message(pb::Message& msg, const field_plan& field) { message(msg, *field.child, field.go_type, field.go_struct); }
+
+  void message(pb::Message& msg, const message_plan& plan, const std::string& go_type, const std::string& go_struct) {
     if (in_.kind() != json_kind::object)
-      return mismatch("swarm." + plan.type);
-    const auto* outer = std::exchange(struct_, &plan.type);
+      return mismatch(go_type.substr(go_type.starts_with('*') ? 1 : 0));
+    const auto* outer = std::exchange(struct_, &go_struct);
     std::string key;
     if (in_.enter_object())
       while (in_.next_key(key))
@@ -72,7 +78,7 @@ private:
       return;
     }
     switch (field.form) {
-    case shape::message: return message(*reflection.MutableMessage(&msg, field.field), *field.child);
+    case shape::message: return message(*reflection.MutableMessage(&msg, field.field), field);
     case shape::map: return map(msg, reflection, field);
     case shape::list: return list("[]", msg, field.field, field);
     case shape::list_of_lists: return lists(msg, reflection, field);
@@ -83,7 +89,7 @@ private:
 
   void list(std::string_view brackets, pb::Message& msg, const pb::FieldDescriptor* f, const field_plan& field) {
     if (in_.kind() != json_kind::array)
-      return mismatch(std::string{brackets} + type_name(field));
+      return mismatch(std::string{brackets} + field.go_type);
     const auto& reflection = *msg.GetReflection();
     reflection.ClearField(&msg, f);
     if (!in_.enter_array())
@@ -94,7 +100,7 @@ private:
         if (in_.kind() == json_kind::null)
           in_.read_null();
         else
-          message(item, *field.child);
+          message(item, field);
       } else {
         scalar(msg, reflection, f, field);
       }
@@ -103,7 +109,7 @@ private:
 
   void lists(pb::Message& msg, const pb::Reflection& reflection, const field_plan& field) {
     if (in_.kind() != json_kind::array)
-      return mismatch("[][]" + type_name(field));
+      return mismatch("[][]" + field.go_type);
     reflection.ClearField(&msg, field.field);
     if (!in_.enter_array())
       return;
@@ -119,7 +125,7 @@ private:
   // A second object under the same key adds to the first, as Go's maps do.
   void map(pb::Message& msg, const pb::Reflection& reflection, const field_plan& field) {
     if (in_.kind() != json_kind::object)
-      return mismatch("map[string]" + type_name(field));
+      return mismatch("map[string]" + field.go_type);
     const auto* key_field = field.field->message_type()->map_key();
     std::map<std::string, pb::Message*> entries;
     for (int i = 0; i < reflection.FieldSize(msg, field.field); ++i) {
@@ -140,7 +146,7 @@ private:
       if (in_.kind() == json_kind::null)
         in_.read_null();
       else if (field.of == element::message)
-        message(*value.MutableMessage(entry, field.value), *field.child);
+        message(*value.MutableMessage(entry, field.value), field);
       else
         scalar(*entry, value, field.value, field);
     }
@@ -210,7 +216,7 @@ private:
     if (bytes)
       text = std::move(*bytes);
     else
-      wrong_type("illegal base64 data at input byte " + std::to_string(bad_at) + where());
+      wrong_type("illegal base64 data at input byte " + std::to_string(bad_at));
     return bytes.has_value();
   }
 
@@ -247,7 +253,7 @@ private:
 
   bool out_of_range(std::string_view digits, const field_plan& field) {
     wrong_type("json: cannot unmarshal number " + std::string{digits.substr(0, shown_max)} + " into Go " + target() +
-               " of type " + type_name(field));
+               " of type " + field.go_type);
     return false;
   }
 
@@ -258,26 +264,8 @@ private:
       return take();
     if (found == json_kind::null)
       return in_.read_null();
-    mismatch(type_name(field));
+    mismatch(field.go_type);
     return false;
-  }
-
-  static std::string type_name(const field_plan& field) {
-    switch (field.of) {
-    case element::boolean: return "bool";
-    case element::int32: return "int32";
-    case element::int64: return "int64";
-    case element::uint32: return "uint32";
-    case element::uint64: return "uint64";
-    case element::float32: return "float32";
-    case element::float64: return "float64";
-    case element::time: return "time.Time";
-    case element::bytes: return "[]uint8";
-    case element::enumeration: return "swarm." + field.texts->type;
-    case element::message: return "swarm." + field.child->type;
-    case element::string: break;
-    }
-    return "string";
   }
 
   std::string path() const {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <stdexcept>
@@ -61,6 +62,81 @@ element element_of(const pb::FieldDescriptor& field, bool time) {
   throw std::logic_error{"unknown field type of " + field.full_name()};
 }
 
+// Types that Docker's API package calls otherwise than our messages, for errors: of a field, and of a message or enum.
+constexpr std::pair<std::string_view, std::string_view> go_types_of_fields[]{
+    {"BindOptions.propagation", "mount.Propagation"},
+    {"CAConfig.node_cert_expiry", "time.Duration"},
+    {"ConfigReference.file", "swarm.ConfigReferenceFileTarget"},
+    {"ContainerSpec.isolation", "container.Isolation"},
+    {"ContainerSpec.stop_grace_period", "time.Duration"},
+    {"DispatcherConfig.heartbeat_period", "time.Duration"},
+    {"FileTarget.mode", "fs.FileMode"},
+    {"HealthConfig.interval", "time.Duration"},
+    {"HealthConfig.retries", "int"},
+    {"HealthConfig.start_interval", "time.Duration"},
+    {"HealthConfig.start_period", "time.Duration"},
+    {"HealthConfig.timeout", "time.Duration"},
+    {"Mount.consistency", "mount.Consistency"},
+    {"RestartPolicy.delay", "time.Duration"},
+    {"RestartPolicy.window", "time.Duration"},
+    {"SecretReference.file", "swarm.SecretReferenceFileTarget"},
+    {"TaskSpec.runtime", "swarm.RuntimeType"},
+    {"TmpfsOptions.mode", "fs.FileMode"},
+    {"UpdateConfig.delay", "time.Duration"},
+    {"UpdateConfig.monitor", "time.Duration"},
+    {"VolumeOptions.driver_config", "mount.Driver"},
+};
+constexpr std::pair<std::string_view, std::string_view> go_types[]{
+    {"BindOptions", "mount.BindOptions"},
+    {"ClusterSpec", "swarm.Spec"},
+    {"ConfigReference", "*swarm.ConfigReference"},
+    {"EndpointMode", "swarm.ResolutionMode"},
+    {"FailureAction", "string"},
+    {"HealthConfig", "container.HealthConfig"},
+    {"Mount", "mount.Mount"},
+    {"MountType", "mount.Type"},
+    {"Orchestration", "swarm.OrchestrationConfig"},
+    {"PortProtocol", "swarm.PortConfigProtocol"},
+    {"PublishMode", "swarm.PortConfigPublishMode"},
+    {"RestartCondition", "swarm.RestartPolicyCondition"},
+    {"SecretReference", "*swarm.SecretReference"},
+    {"TmpfsOptions", "mount.TmpfsOptions"},
+    {"Ulimit", "*units.Ulimit"},
+    {"UpdateOrder", "string"},
+    {"VolumeOptions", "mount.VolumeOptions"},
+};
+
+template <std::size_t N>
+std::string_view look_up(const std::pair<std::string_view, std::string_view> (&table)[N], std::string_view key) {
+  const auto at = std::find_if(std::begin(table), std::end(table), [&](const auto& row) { return row.first == key; });
+  return at == std::end(table) ? std::string_view{} : at->second;
+}
+
+std::string go_type_of_message(const std::string& name) {
+  const auto known = look_up(go_types, name);
+  return known.empty() ? "swarm." + name : std::string{known};
+}
+
+std::string go_type_of(const pb::FieldDescriptor& field, const field_plan& plan) {
+  if (const auto known = look_up(go_types_of_fields, field.containing_type()->name() + "." + field.name()); !known.empty())
+    return std::string{known};
+  switch (plan.of) {
+  case element::boolean: return "bool";
+  case element::int32: return "int32";
+  case element::int64: return "int64";
+  case element::uint32: return "uint32";
+  case element::uint64: return "uint64";
+  case element::float32: return "float32";
+  case element::float64: return "float64";
+  case element::time: return "time.Time";
+  case element::bytes: return "[]uint8";
+  case element::enumeration: return go_type_of_message(plan.texts->type);
+  case element::message: return plan.child->go_type;
+  case element::string: break;
+  }
+  return "string";
+}
+
 // All plans, for ever: descriptors of compiled .proto files never go away.
 class plans {
 public:
@@ -77,6 +153,8 @@ private:
     slot = std::make_unique<message_plan>();
     auto& plan = *slot; // the slot's reference may move while children are added, the plan does not
     plan.type = type.name();
+    plan.go_type = go_type_of_message(plan.type);
+    plan.go_struct = plan.go_type.substr(plan.go_type.find('.') + 1);
     std::vector<const pb::FieldDescriptor*> fields;
     for (int i = 0; i < type.field_count(); ++i)
       if (!type.field(i)->options().GetExtension(json).internal())
@@ -124,6 +202,8 @@ private:
       plan.child = &message(*leaf->message_type());
     if (plan.of == element::enumeration)
       plan.texts = &enumeration(*leaf->enum_type());
+    plan.go_type = go_type_of(field, plan);
+    plan.go_struct = plan.go_type.substr(plan.go_type.find('.') + 1);
     return plan;
   }
 
@@ -147,6 +227,8 @@ private:
       return *slot;
     slot = std::make_unique<enum_plan>();
     slot->type = type.name();
+    // Docker compares these texts themselves, all others with Swarm's names in capital letters.
+    slot->exact = slot->type == "RestartCondition" || slot->type == "FailureAction" || slot->type == "UpdateOrder";
     slot->invalid = type.options().GetExtension(api_invalid);
     if (slot->invalid.empty())
       slot->invalid = "invalid " + type.name() + ": \"%s\"";
@@ -172,7 +254,7 @@ const std::string* enum_plan::text_of(int number) const {
 
 int enum_plan::number_of(std::string_view text) const {
   const auto at =
-      std::find_if(values.begin(), values.end(), [&](const value& v) { return same_in_any_case(v.text, text); });
+      std::find_if(values.begin(), values.end(), [&](const value& v) { return exact ? v.text == text : same_in_any_case(v.text, text); });
   return at == values.end() ? -1 : at->number;
 }
 

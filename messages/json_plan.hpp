@@ -23,10 +23,11 @@ struct enum_plan {
   std::vector<value> values;
   std::string invalid; ///< what is said of an unknown text, %s stands for it
   std::string type;    ///< short name, for errors
+  bool exact = false;  ///< capital letters are others than small ones
 
   /// nullptr when the number has no text.
   [[nodiscard]] const std::string* text_of(int number) const;
-  /// In any case, as Docker compares; -1 when unknown.
+  /// In any case, unless `exact`, as Docker compares; -1 when unknown.
   [[nodiscard]] int number_of(std::string_view text) const;
   [[nodiscard]] std::string unknown(std::string_view text) const;
 };
@@ -54,6 +55,8 @@ struct field_plan {
   const google::protobuf::FieldDescriptor* value = nullptr; ///< maps: the entry's value; lists of lists: the inner list
   std::string name;
   std::string raw_key; ///< "\"Name\":"
+  std::string go_type;   ///< of the value, or of an element: "time.Duration", for errors
+  std::string go_struct; ///< of a message: what stands before its fields in errors
   shape form = shape::scalar;
   element of = element::string;
   bool has_presence = false;
@@ -79,6 +82,7 @@ struct key_plan {
 
 struct message_plan {
   std::string type;                               ///< "ServiceSpec"
+  std::string go_type, go_struct;                 ///< "swarm.ServiceSpec" and "ServiceSpec" in Go, for errors
   std::vector<field_plan> fields;                 ///< by number, without internal ones
   std::unordered_map<std::string, key_plan> keys; ///< by name in lower case
 

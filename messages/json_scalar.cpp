@@ -203,8 +203,11 @@ std::optional<std::string> decode_base64(std::string_view s, std::size_t& bad_at
       have = 0;
     }
   }
-  if (have + padding != 0 && have + padding != 4)
+  if (have + padding != 0 && have + padding != 4) {
+    if (padding == 0) // Go names the group of four that is not whole
+      bad_at -= static_cast<std::size_t>(have);
     return std::nullopt;
+  }
   if (have == 2)
     out += static_cast<char>(bits >> 4 & 0xff);
   if (have == 3) {

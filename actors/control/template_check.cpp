@@ -116,6 +116,11 @@ private:
     }
     if (word == "if" || word == "with" || word == "range") {
       i_ += word.size();
+      skip_space();
+      if (at_end()) {
+        problem_ = at("missing value for " + std::string{word});
+        return true;
+      }
       pipeline(); // of the scope outside
       scopes_.push_back(word == "if" ? scope::if_ : word == "with" ? scope::with : scope::range);
       if (scopes_.size() > 64)
@@ -323,7 +328,10 @@ std::optional<std::string> check_templates(const ContainerSpec& container) {
       return failed("env", "expanding env " + text::quoted(env) + ": " + *bad);
   }
   for (const auto& mount : container.mounts()) {
-    std::vector<std::string_view> texts{mount.source(), mount.target()};
+    for (const auto& [what, given] : {std::pair{"source", &mount.source()}, std::pair{"target", &mount.target()}})
+      if (auto bad = check_template(*given))
+        return failed("mounts", "expanding mount " + std::string{what} + " " + text::quoted(*given) + ": " + *bad);
+    std::vector<std::string_view> texts;
     for (const auto& [key, value] : mount.volume_options().labels())
       texts.push_back(value);
     for (const auto& [key, value] : mount.volume_options().driver_config().options())

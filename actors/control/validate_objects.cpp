@@ -130,8 +130,8 @@ refusal check_config(const ConfigSpec& spec) {
 }
 
 refusal check_network(const NetworkSpec& spec) {
-  if (spec.name() == "host" || spec.name() == "bridge" || spec.name() == "none")
-    return plain_refusal(errc::permission_denied, "operation is not permitted on predefined " + spec.name() + " network");
+  if (spec.name() == "host" || spec.name() == "bridge" || spec.name() == "none" || spec.name() == "default")
+    return plain_refusal(errc::permission_denied, "operation is not permitted on predefined " + spec.name() + " network "); // the blank is Docker's
   if (auto bad = check_dns_name(spec.name()); !bad.ok())
     return bad;
   if (spec.ingress() && spec.attachable())

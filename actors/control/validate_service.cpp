@@ -1,6 +1,7 @@
 // The rules for services, in the order in which Swarm applies them, so that of two mistakes the same one is named.
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -106,6 +107,16 @@ refusal check_files(const ContainerSpec& container) {
   return {};
 }
 
+/// A credential spec that is a config: given to the runtime, not as a file.
+refusal check_credential_config(const ContainerSpec& container) {
+  const auto& wanted = container.privileges().credential_spec().config();
+  const auto given = std::any_of(container.configs().begin(), container.configs().end(),
+                                 [&](const auto& reference) { return reference.has_runtime() && reference.config_id() == wanted; });
+  if (wanted.empty() || given)
+    return {};
+  return invalid("CredentialSpec references config '" + wanted + "', but that config isn't in config references with RuntimeTarget");
+}
+
 refusal check_health(const HealthConfig& health) {
   const std::pair<const char*, std::int64_t> durations[] = {{"Interval", health.interval()},
                                                             {"Timeout", health.timeout()},
@@ -114,7 +125,7 @@ refusal check_health(const HealthConfig& health) {
   for (const auto& [name, value] : durations)
     if (value != 0 && value < health_duration_min)
       return invalid(std::string{"ContainerSpec: "} + name + " in HealthConfig cannot be less than 1ms");
-  if (health.retries() < 0)
+  if (health.retries() < 0 || health.retries() > std::numeric_limits<std::int32_t>::max()) // cut to 32 bits in Swarm
     return invalid("ContainerSpec: Retries in HealthConfig cannot be negative");
   return {};
 }
@@ -141,6 +152,8 @@ refusal check_task(const TaskSpec& task) {
   if (auto bad = check_placement(task.placement()); !bad.ok())
     return bad;
   if (auto bad = check_files(task.container_spec()); !bad.ok())
+    return bad;
+  if (auto bad = check_credential_config(task.container_spec()); !bad.ok())
     return bad;
   return task.has_container_spec() ? check_container(task.container_spec()) : refusal{};
 }
@@ -189,6 +202,25 @@ refusal check_endpoint(const EndpointSpec& endpoint) {
   return {};
 }
 
+bool is_propagation(const std::string& given) {
+  constexpr std::string_view known[] = {"private", "rprivate", "shared", "rshared", "slave", "rslave"};
+  return std::find(std::begin(known), std::end(known), text::to_lower(given)) != std::end(known);
+}
+
+refusal check_credential_source(const CredentialSpec& spec) {
+  const auto refuse = [](const char* why) { return plain_refusal(errc::invalid_argument, std::string{"invalid CredentialSpec: "} + why); };
+  const bool config = !spec.config().empty(), file = !spec.file().empty(), registry = !spec.registry().empty();
+  if (!config && !file && !registry)
+    return refuse("must either provide \"file\", \"registry\", or \"config\" for credential spec");
+  if (config && file)
+    return refuse("cannot specify both \"config\" and \"file\" credential specs");
+  if (config && registry)
+    return refuse("cannot specify both \"config\" and \"registry\" credential specs");
+  if (file && registry)
+    return refuse("cannot specify both \"file\" and \"registry\" credential specs");
+  return {};
+}
+
 refusal check_modes_given(const ServiceMode& mode) {
   const int given = int{mode.has_replicated()} + int{mode.has_global()} + int{mode.has_replicated_job()} + int{mode.has_global_job()};
   return given > 1 ? plain_refusal(errc::invalid_argument, "must specify only one service mode") : refusal{};
@@ -211,10 +243,16 @@ refusal check_service_conversion(const ServiceSpec& spec) {
   if (task.runtime() != "" && task.runtime() != "container" && task.runtime() != "plugin")
     return plain_refusal(errc::invalid_argument, "unsupported runtime");
   const bool plugin = task.runtime() == "plugin";
-  if (task.has_container_spec() == plugin || task.has_plugin_spec() != plugin || task.has_network_attachment_spec())
+  if (plugin ? !task.has_plugin_spec() || task.has_container_spec() : !task.has_container_spec())
     return plain_refusal(errc::invalid_argument, "mismatched Runtime and *Spec fields");
   if (plugin && spec.mode().has_replicated())
     return plain_refusal(errc::invalid_argument, "plugins must not use replicated mode");
+  if (const auto& privileges = task.container_spec().privileges(); privileges.has_credential_spec())
+    if (auto bad = check_credential_source(privileges.credential_spec()); !bad.ok())
+      return bad;
+  for (const auto& mount : task.container_spec().mounts())
+    if (const auto& propagation = mount.bind_options().propagation(); !propagation.empty() && !is_propagation(propagation))
+      return plain_refusal(errc::invalid_argument, "invalid MountPropagation: " + text::quoted(propagation));
   for (const auto& config : task.container_spec().configs()) {
     if (!config.has_file() && !config.has_runtime())
       return plain_refusal(errc::invalid_argument, "invalid Config: either File or Runtime should be set");

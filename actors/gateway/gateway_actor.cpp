@@ -86,6 +86,14 @@ bool read_version(self_ptr self, const api_call& call, std::string_view object, 
   return true;
 }
 
+bool read_flag(self_ptr self, const api_call& call, const char* key, bool& out) {
+  if (auto f = parse_flag(query(call, key), key, out); !f.ok()) {
+    answer_error(self, call, from_daemon(f));
+    return false;
+  }
+  return true;
+}
+
 void write_object(self_ptr self, call_ptr call, ControlRequest request,
                   std::function<void(const api_call&, const Written&)> done) {
   ask<Written>(self, call, std::move(request), [self, call, done = std::move(done)](const Written& written) {
@@ -344,10 +352,14 @@ void handle_swarm_update(self_ptr self, call_ptr call) {
   std::uint64_t version = 0;
   if (!read_version(self, *call, "swarm", version) || !read_body(self, *call, *update.mutable_spec()))
     return;
+  bool worker = false, manager = false, key = false;
+  if (!read_flag(self, *call, "rotateWorkerToken", worker) || !read_flag(self, *call, "rotateManagerToken", manager)
+      || !read_flag(self, *call, "rotateManagerUnlockKey", key))
+    return;
   update.set_version(version);
-  update.set_rotate_worker_token(bool_value(query(*call, "rotateWorkerToken")));
-  update.set_rotate_manager_token(bool_value(query(*call, "rotateManagerToken")));
-  update.set_rotate_unlock_key(bool_value(query(*call, "rotateManagerUnlockKey")));
+  update.set_rotate_worker_token(worker);
+  update.set_rotate_manager_token(manager);
+  update.set_rotate_unlock_key(key);
   write_object(self, call, std::move(request), answer_done);
 }
 
@@ -544,6 +556,18 @@ void handle_spec_update(self_ptr self, call_ptr call, const char* object, void (
   write_object(self, call, std::move(request), answer_done);
 }
 
+void handle_service_inspect(self_ptr self, const call_ptr& call) {
+  constexpr auto key = "insertDefaults";
+  bool defaults = false;
+  if (auto f = parse_flag(query(*call, key), key, defaults); !f.ok()) {
+    f.message += ": strconv.ParseBool: parsing " + text::quoted(query(*call, key)) + ": invalid syntax";
+    return answer_error(self, *call, from_daemon(f));
+  }
+  handle_inspect(self, call, OBJECT_KIND_SERVICE, [defaults](const api_call& c, const ObjectsRead& r) {
+    return service_json(r.services(0), defaults, minor_of(c));
+  });
+}
+
 void handle_service_routes(self_ptr self, const call_ptr& call) {
   ControlRequest request;
   switch (call->where.to) {
@@ -551,10 +575,7 @@ void handle_service_routes(self_ptr self, const call_ptr& call) {
       return handle_list(self, call, OBJECT_KIND_SERVICE,
                          [](const api_call& c, const ObjectsRead& r) { return services_json(r, minor_of(c)); });
     case target::service_create: return handle_service_create(self, call);
-    case target::service_inspect:
-      return handle_inspect(self, call, OBJECT_KIND_SERVICE, [](const api_call& c, const ObjectsRead& r) {
-        return service_json(r.services(0), bool_value(query(c, "insertDefaults")), minor_of(c));
-      });
+    case target::service_inspect: return handle_service_inspect(self, call);
     case target::service_update: return handle_service_update(self, call);
     case target::service_remove:
       request.mutable_remove_service()->set_service_id(call->where.id);

@@ -181,7 +181,7 @@ const std::vector<std::string_view>& keys_of(ObjectKind kind) {
     {OBJECT_KIND_TASK, {"id", "name", "label", "service", "node", "desired-state", "_up-to-date", "runtime"}},
     {OBJECT_KIND_NODE, {"id", "name", "label", "node.label", "role", "membership"}},
     {OBJECT_KIND_SECRET, {"id", "name", "names", "label"}},
-    {OBJECT_KIND_CONFIG, {"id", "name", "names", "label"}},
+    {OBJECT_KIND_CONFIG, {"id", "name", "label"}},
     {OBJECT_KIND_NETWORK, {"id", "name", "driver", "label", "scope", "type", "dangling"}},
   };
   static const std::vector<std::string_view> none;
@@ -327,6 +327,15 @@ failure parse_version(std::string_view text, std::string_view object, std::uint6
   const auto why = ec == std::errc::result_out_of_range ? "value out of range" : "invalid syntax";
   return {errc::invalid_argument, "invalid " + std::string{object} + " version '" + std::string{text}
                                     + "': strconv.ParseUint: parsing " + text::quoted(text) + ": " + why};
+}
+
+failure parse_flag(std::string_view text, std::string_view key, bool& out) {
+  constexpr std::string_view yes[] = {"1", "t", "T", "true", "TRUE", "True"};
+  constexpr std::string_view no[] = {"", "0", "f", "F", "false", "FALSE", "False"};
+  out = std::find(std::begin(yes), std::end(yes), text) != std::end(yes);
+  if (out || std::find(std::begin(no), std::end(no), text) != std::end(no))
+    return {};
+  return {errc::invalid_argument, "invalid value for " + std::string{key} + ": " + std::string{text}};
 }
 
 bool bool_value(std::string_view text) {

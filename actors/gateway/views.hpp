@@ -35,6 +35,9 @@ namespace swarm::gateway {
 /// `version` query parameter: a number, or Go's words for what it is instead.
 [[nodiscard]] failure parse_version(std::string_view text, std::string_view object, std::uint64_t& out);
 
+/// A query parameter that the daemon reads with Go's strconv.ParseBool; "" is false. Wrong ones: "invalid value for KEY: TEXT".
+[[nodiscard]] failure parse_flag(std::string_view text, std::string_view key, bool& out);
+
 /// "1", "t", "true"… as the daemon's httputils.BoolValue: everything but "", 0, no, false, none is true.
 [[nodiscard]] bool bool_value(std::string_view text);
 

@@ -58,6 +58,7 @@ effects core::step(instant now, const driver_event& ev) {
       const auto it = lanes_.find(e.task_id);
       if (it == lanes_.end() || !it->second.current || it->second.current->at != stage::files)
         return;
+      it->second.may_have_files = e.error.ok(); // all or none
       if (e.error.ok())
         want_image(e.task_id, it->second);
       else
@@ -159,6 +160,8 @@ void core::learn(const std::string& task_id, const TaskHandle& news) {
     l.known.set_error(l.known.healthy() ? "" : "dockerexec: unhealthy container");
   }
   l.health = health_news::none;
+  if (l.known.phase() == TaskHandle::PHASE_EXITED)
+    drop_files(task_id, l);
 }
 
 void core::tell(const lane& l) {

@@ -41,6 +41,9 @@ struct core_options {
 ///   Start     gate ─► start ─► inspect        Stop   stop ─► inspect
 ///   Remove    gate ─► remove ─► networks without tasks gone ─► files gone
 ///
+/// Files go as soon as nothing can start with them any more: the container has ended (told by an event, an inspect or a
+/// relist, also after a restart), is gone, was stopped before it began, or was refused. Only Prepare writes them again.
+///
 /// A lost answer is the caller's to clear up (errc::deadline_exceeded): the container's name is the task's, so that a
 /// second Prepare finds what the first one made.
 class core {
@@ -77,6 +80,7 @@ private:
     std::optional<running> current;
     std::deque<operation> waiting;
     bool listed = false;       // during a relist
+    bool may_have_files = true; // until it is known that there are none: an earlier daemon may have written them
   };
   enum class purpose : std::uint8_t { lane, ping, info, version, recover_list, recover_inspect, relist, refresh };
   struct pending {
@@ -114,6 +118,7 @@ private:
   void looked_up(const std::string& task_id, lane& l, const answer& from);
   void finish(const std::string& task_id, lane& l, docker::result result);
   void finish_absent(const std::string& task_id, lane& l);
+  void drop_files(const std::string& task_id, lane& l);
   void cancel_unsent(const std::string& task_id, lane& l);
   void admit();
   void settle_images();

@@ -125,6 +125,8 @@ void core::begin(const std::string& task_id, lane& l) {
 
 void core::begin_prepare(const std::string& task_id, lane& l) {
   const auto& task = std::get<PrepareTask>(l.current->request).task();
+  if (l.known.phase() == TaskHandle::PHASE_ABSENT)
+    l.may_have_files = !task.secret_files().empty();
   if (const auto error = driver::mount_error(task.spec()); !error.empty())
     return finish(task_id, l, failure{errc::invalid_argument, error});
   const auto& image = task.spec().container_spec().image();
@@ -390,7 +392,7 @@ void core::adopted(const std::string& task_id, lane& l, const answer& from) {
   if (found.handle.task_id() != task_id || found.cluster_id != task.cluster_id())
     return finish(task_id, l, failure{errc::conflict, "the container name \"" + l.name + "\" is already in use by container "
                                                         + found.handle.container().container_id()});
-  driver::merge_handle(l.known, found.handle);
+  learn(task_id, found.handle);
   connect_next(task_id, l); // it may have been made without all of its networks
 }
 
@@ -437,17 +439,29 @@ void core::finish_absent(const std::string& task_id, lane& l) {
   TaskHandle handle;
   handle.set_task_id(task_id);
   l.known = handle;
-  if (removed) {
-    out_.push_back(remove_files{task_id});
+  l.may_have_files = l.may_have_files || removed; // an end that nobody saw here: looked for once more
+  drop_files(task_id, l);
+  if (removed)
     l.name.clear(); // the lane goes when its queue is empty
-  }
   finish(task_id, l, std::move(handle));
 }
 
 void core::finish(const std::string& task_id, lane& l, docker::result result) {
   SWARM_CHECK(l.current, task_id);
+  const auto* error = std::get_if<failure>(&result);
+  const auto begins = !ends_a_task(l.current->request) && !std::holds_alternative<InspectTask>(l.current->request);
+  const auto refused = begins && error != nullptr && classify(error->code) == error_class::refused;
+  const auto stopped = std::holds_alternative<StopTask>(l.current->request) && error == nullptr;
+  // What was refused is not asked for again, and what was stopped before it began never begins.
+  if ((stopped || refused) && l.known.phase() != TaskHandle::PHASE_RUNNING)
+    drop_files(task_id, l);
   out_.push_back(deliver{l.current->id, std::move(result)});
   l.current.reset();
+}
+
+void core::drop_files(const std::string& task_id, lane& l) {
+  if (std::exchange(l.may_have_files, false))
+    out_.push_back(remove_files{task_id});
 }
 
 std::string core::container_of(const std::string& task_id) const {

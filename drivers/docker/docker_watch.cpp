@@ -112,6 +112,7 @@ void core::on_event(const event& ev) {
     news.mutable_container()->set_exit_code(ev.exit_code);
     news.set_finished_at(ev.time);
     if (l == nullptr) {
+      out_.push_back(remove_files{ev.task_id});
       out_.push_back(observe{std::move(news)});
       return;
     }
@@ -125,6 +126,8 @@ void core::on_event(const event& ev) {
     if (l != nullptr) {
       l->known = {};
       l->known.set_task_id(ev.task_id);
+      if (!l->current) // else its end decides: a Prepare may have just written them
+        drop_files(ev.task_id, *l);
     }
     TaskHandle gone;
     gone.set_task_id(ev.task_id);
@@ -239,6 +242,7 @@ void core::relisted(const answer& from) {
       continue;
     l.known = {};
     l.known.set_task_id(task_id);
+    drop_files(task_id, l);
     tell(l);
   }
 }

@@ -49,6 +49,14 @@ auto tell(self_ptr self, process_news::what kind, std::string task_id) {
   };
 }
 
+// Nothing is left of an attempt to prepare it: a second one begins anew.
+void give_up(process_driver_state& st, const std::string& task_id, const failure& f) {
+  st.files->remove(task_id);
+  const auto it = st.tasks.find(task_id);
+  refuse(it->second.preparing, f);
+  st.tasks.erase(it);
+}
+
 // posix_spawn with a session of its own: a signal to the daemon's group does not reach the task.
 int spawn_process(const std::vector<std::string>& words) {
   std::vector<char*> argv;
@@ -94,11 +102,8 @@ std::string image_folder(const process_driver_state& st, const std::string& tar,
 void finish_prepare(self_ptr self, const std::string& task_id) {
   auto& st = self->state;
   auto& task = st.tasks[task_id];
-  if (auto f = folder_of(st, task_id).create(task.launch); !f.ok()) {
-    refuse(task.preparing, f);
-    st.tasks.erase(task_id);
-    return;
-  }
+  if (auto f = folder_of(st, task_id).create(task.launch); !f.ok())
+    return give_up(st, task_id, f);
   task.handle.set_phase(TaskHandle::PHASE_CREATED);
   answer(task.preparing, task.handle);
 }
@@ -108,11 +113,8 @@ void unpack(self_ptr self, const std::string& task_id, const std::string& tar, c
   const auto temporary = into + ".new-" + task_id;
   std::filesystem::create_directories(temporary, ec);
   const int pid = spawn_process({"tar", "-xf", tar, "-C", temporary});
-  if (pid < 0) {
-    refuse(self->state.tasks[task_id].preparing, {errc::unavailable, std::string{"cannot run tar: "} + std::strerror(errno)});
-    self->state.tasks.erase(task_id);
-    return;
-  }
+  if (pid < 0)
+    return give_up(self->state, task_id, {errc::unavailable, std::string{"cannot run tar: "} + std::strerror(errno)});
   self->state.watch->on_exit(pid, [notify = tell(self, process_news::what::unpacked, task_id), temporary, into](int status) {
     std::error_code e;
     // Another task may have unpacked the same file meanwhile.
@@ -179,12 +181,10 @@ caf::result<TaskHandle> prepare(self_ptr self, const TaskDescription& descriptio
   task.preparing.push_back(promise);
   failure problem;
   const bool ready = choose_root(self, id, plan, problem);
-  if (!problem.ok()) {
-    refuse(task.preparing, problem);
-    st.tasks.erase(id);
-  } else if (ready) {
+  if (!problem.ok())
+    give_up(st, id, problem);
+  else if (ready)
     finish_prepare(self, id);
-  }
   return promise;
 }
 
@@ -197,10 +197,16 @@ void observe(self_ptr self, const TaskHandle& handle) {
     self->send(listener, news);
 }
 
+// It never starts again: nobody needs its secrets any more.
+void has_ended(self_ptr self, const std::string& task_id, task_entry& task) {
+  task.handle.set_phase(TaskHandle::PHASE_EXITED);
+  self->state.files->remove(task_id);
+}
+
 void read_end(self_ptr self, const std::string& task_id, task_entry& task) {
   const auto folder = folder_of(self->state, task_id);
   auto& handle = task.handle;
-  handle.set_phase(TaskHandle::PHASE_EXITED);
+  has_ended(self, task_id, task);
   if (const auto exited = folder.exited()) {
     handle.mutable_container()->set_exit_code(exited->exit_code());
     handle.set_oom_killed(exited->oom_killed());
@@ -251,7 +257,7 @@ void take_line(self_ptr self, const std::string& task_id, task_entry& task, cons
   if (line != "started") {
     constexpr std::string_view prefix = "error ";
     const auto text = line.starts_with(prefix) ? line.substr(prefix.size()) : std::string{"the task's shim ended without a word"};
-    task.handle.set_phase(TaskHandle::PHASE_EXITED);
+    has_ended(self, task_id, task);
     task.handle.set_error(text);
     task.handle.mutable_container()->set_exit_code(126);
     refuse(task.starting, {errc::invalid_argument, text});
@@ -294,7 +300,7 @@ caf::result<TaskHandle> stop(self_ptr self, const StopTask& request) {
   auto& task = it->second;
   if (task.handle.phase() != TaskHandle::PHASE_RUNNING && task.starting.empty()) {
     if (task.handle.phase() == TaskHandle::PHASE_CREATED)
-      task.handle.set_phase(TaskHandle::PHASE_EXITED);
+      has_ended(self, request.task_id(), task);
     return task.handle;
   }
   auto promise = self->make_response_promise<TaskHandle>();
@@ -447,12 +453,10 @@ void take_news(self_ptr self, const process_news& news) {
   auto& task = it->second;
   switch (news.kind) {
     case process_news::what::unpacked:
-      if (news.status != 0) {
-        refuse(task.preparing, {errc::no_such_image, "cannot unpack image " + task.launch.image() + ": tar ended with " + std::to_string(news.status)});
-        self->state.tasks.erase(it);
-      } else {
+      if (news.status != 0)
+        give_up(self->state, news.task_id, {errc::no_such_image, "cannot unpack image " + task.launch.image() + ": tar ended with " + std::to_string(news.status)});
+      else
         finish_prepare(self, news.task_id);
-      }
       return;
     case process_news::what::spoken:
       take_line(self, news.task_id, task, news.text);

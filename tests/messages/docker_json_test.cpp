@@ -280,6 +280,30 @@ TEST(docker_json, fields_are_gated_by_the_api_version) {
   EXPECT_EQ(old.task_template().container_spec().sysctls_size(), 0) << "dropped, not only hidden";
 }
 
+TEST(docker_json, wrong_types_are_named_as_dockers_api_package_names_them) {
+  const std::pair<const char*, const char*> rows[] = {
+    {R"({"UpdateConfig":{"Delay":"1s"}})", "string into Go struct field UpdateConfig.UpdateConfig.Delay of type time.Duration"},
+    {R"({"UpdateConfig":{"Order":1}})", "number into Go struct field UpdateConfig.UpdateConfig.Order of type string"},
+    {R"({"EndpointSpec":{"Mode":1}})", "number into Go struct field EndpointSpec.EndpointSpec.Mode of type swarm.ResolutionMode"},
+    {R"({"TaskTemplate":{"Runtime":1}})", "number into Go struct field TaskSpec.TaskTemplate.Runtime of type swarm.RuntimeType"},
+    {R"({"TaskTemplate":{"ContainerSpec":{"Healthcheck":{"Retries":"x"}}}})",
+     "string into Go struct field HealthConfig.TaskTemplate.ContainerSpec.Healthcheck.Retries of type int"},
+    {R"({"TaskTemplate":{"ContainerSpec":{"Secrets":1}}})",
+     "number into Go struct field ContainerSpec.TaskTemplate.ContainerSpec.Secrets of type []*swarm.SecretReference"},
+    {R"({"TaskTemplate":{"ContainerSpec":{"Secrets":[1]}}})",
+     "number into Go struct field ContainerSpec.TaskTemplate.ContainerSpec.Secrets of type swarm.SecretReference"},
+    {R"({"TaskTemplate":{"ContainerSpec":{"Secrets":[{"File":1}]}}})",
+     "number into Go struct field SecretReference.TaskTemplate.ContainerSpec.Secrets.File of type swarm.SecretReferenceFileTarget"},
+    {R"({"TaskTemplate":{"ContainerSpec":{"Configs":[{"File":{"Mode":-1}}]}}})",
+     "number -1 into Go struct field ConfigReferenceFileTarget.TaskTemplate.ContainerSpec.Configs.File.Mode of type fs.FileMode"},
+    {R"({"TaskTemplate":{"ContainerSpec":{"Mounts":[{"VolumeOptions":{"DriverConfig":[]}}]}}})",
+     "array into Go struct field VolumeOptions.TaskTemplate.ContainerSpec.Mounts.VolumeOptions.DriverConfig of type mount.Driver"},
+  };
+  for (const auto& [text, error] : rows)
+    EXPECT_EQ(error_of<ServiceSpec>(text), std::string{"json: cannot unmarshal "} + error) << text;
+  EXPECT_EQ(error_of<ClusterSpec>(R"({"Name":1})"), "json: cannot unmarshal number into Go struct field Spec.Name of type string");
+}
+
 TEST(docker_json, wrong_types_are_refused_with_gos_text_and_the_path) {
   EXPECT_EQ(error_of<ServiceSpec>(R"({"Name":1})"),
             "json: cannot unmarshal number into Go struct field ServiceSpec.Name of type string");
@@ -300,7 +324,8 @@ TEST(docker_json, wrong_types_are_refused_with_gos_text_and_the_path) {
   EXPECT_EQ(error_of<ServiceSpec>("\"x\""), "json: cannot unmarshal string into Go value of type swarm.ServiceSpec");
   EXPECT_EQ(error_of<TmpfsOptions>(R"({"Options":["x"]})"),
             "json: cannot unmarshal string into Go struct field TmpfsOptions.Options of type []string");
-  EXPECT_EQ(error_of<SecretSpec>(R"({"Data":"a*b="})"), "illegal base64 data at input byte 1 (Data)");
+  EXPECT_EQ(error_of<SecretSpec>(R"({"Data":"a*b="})"), "illegal base64 data at input byte 1");
+  EXPECT_EQ(error_of<SecretSpec>(R"({"Data":"AAAAeA"})"), "illegal base64 data at input byte 4") << "where the last group begins";
   EXPECT_EQ(error_of<Secret>(R"({"CreatedAt":"yesterday"})"),
             R"(parsing time "yesterday" as "2006-01-02T15:04:05Z07:00" failed (CreatedAt))");
   EXPECT_EQ(error_of<ServiceSpec>(R"({"Name":1,"Labels":{"a":2},"x":tru})"),
@@ -327,7 +352,7 @@ TEST(docker_json, numbers_must_fit_their_type) {
   EXPECT_EQ(health.interval(), std::numeric_limits<std::int64_t>::min());
   EXPECT_EQ(
       error_of<HealthConfig>(R"({"Interval":9223372036854775808})"),
-      "json: cannot unmarshal number 9223372036854775808 into Go struct field HealthConfig.Interval of type int64");
+      "json: cannot unmarshal number 9223372036854775808 into Go struct field HealthConfig.Interval of type time.Duration");
   EXPECT_NE(error_of<PortConfig>(R"({"TargetPort":4294967296})"), "");
 
   UpdateConfig update;
@@ -353,6 +378,9 @@ TEST(docker_json, unknown_enum_texts_are_refused_in_docker_words) {
   EXPECT_EQ(error_of<NodeSpec>(R"({"Role":"x","Name":1})"),
             "json: cannot unmarshal number into Go struct field NodeSpec.Name of type string")
       << "types before values";
+  EXPECT_EQ(error_of<RestartPolicy>(R"({"Condition":"ANY"})"), R"(invalid RestartCondition: "ANY")");
+  EXPECT_EQ(error_of<UpdateConfig>(R"({"FailureAction":"Pause"})"), "unrecognized update failure action Pause");
+  EXPECT_EQ(error_of<UpdateConfig>(R"({"Order":"Stop-First"})"), "unrecognized update order Stop-First");
   EXPECT_EQ(error_of<NodeSpec>(R"({"Role":"","Availability":"PAUSE"})"), "")
       << "Docker compares in any case; empty is for the caller to judge";
 }
@@ -363,7 +391,8 @@ TEST(docker_json, bodies_that_are_no_single_document_are_refused) {
   EXPECT_EQ(error_of<ServiceSpec>("{}{}"), "unexpected content after JSON");
   EXPECT_EQ(error_of<ServiceSpec>("{\"Name\":"), "unexpected EOF");
   EXPECT_EQ(error_of<ServiceSpec>("x"), "invalid character 'x' looking for beginning of value");
-  EXPECT_EQ(error_of<ServiceSpec>("null"), "json: cannot unmarshal null into Go value of type swarm.ServiceSpec");
+  EXPECT_EQ(error_of<ServiceSpec>("null"), "") << "as an empty object, as in Go";
+  EXPECT_EQ(error_of<ServiceSpec>("nul"), "unexpected EOF");
 }
 
 TEST(docker_json, names_that_are_invalid_utf8_are_stored_as_replacement_characters) {

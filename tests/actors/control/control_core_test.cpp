@@ -93,6 +93,8 @@ void add_mount(ServiceSpec& s, const char* target, const char* source = "/src") 
   m.set_source(source);
 }
 
+CredentialSpec& credential_of(ServiceSpec& s) { return *container_of(s).mutable_privileges()->mutable_credential_spec(); }
+
 const std::vector<bad_service> catalogue{
   {"no spec of the task", [](auto& s) { s.mutable_task_template()->clear_container_spec(); }, errc::invalid_argument, true,
    "mismatched Runtime and *Spec fields"},
@@ -202,6 +204,38 @@ const std::vector<bad_service> catalogue{
    errc::invalid_argument, false, "ContainerSpec: StartInterval in HealthConfig cannot be less than 1ms"},
   {"negative retries", [](auto& s) { container_of(s).mutable_healthcheck()->set_retries(-1); }, errc::invalid_argument, false,
    "ContainerSpec: Retries in HealthConfig cannot be negative"},
+  {"more retries than 32 bits hold", [](auto& s) { container_of(s).mutable_healthcheck()->set_retries(std::int64_t{1} << 31); },
+   errc::invalid_argument, false, "ContainerSpec: Retries in HealthConfig cannot be negative"},
+  {"credential spec of nothing", [](auto& s) { credential_of(s); }, errc::invalid_argument, true,
+   "invalid CredentialSpec: must either provide \"file\", \"registry\", or \"config\" for credential spec"},
+  {"credential spec of config and file",
+   [](auto& s) {
+     credential_of(s).set_config("c");
+     credential_of(s).set_file("f");
+   },
+   errc::invalid_argument, true, "invalid CredentialSpec: cannot specify both \"config\" and \"file\" credential specs"},
+  {"credential spec of file and registry",
+   [](auto& s) {
+     credential_of(s).set_registry("r");
+     credential_of(s).set_file("f");
+   },
+   errc::invalid_argument, true, "invalid CredentialSpec: cannot specify both \"file\" and \"registry\" credential specs"},
+  {"credential spec of a config that is not for the runtime",
+   [](auto& s) {
+     credential_of(s).set_config("c");
+     auto& config = *container_of(s).add_configs();
+     config.set_config_id("c");
+     config.set_config_name("n");
+     config.mutable_file()->set_name("f");
+   },
+   errc::invalid_argument, false,
+   "CredentialSpec references config 'c', but that config isn't in config references with RuntimeTarget"},
+  {"mount propagation",
+   [](auto& s) {
+     add_mount(s, "/x", "/y");
+     container_of(s).mutable_mounts(0)->mutable_bind_options()->set_propagation("foo");
+   },
+   errc::invalid_argument, true, "invalid MountPropagation: \"foo\""},
   {"hostname template", [](auto& s) { container_of(s).set_hostname("{{.Foo}}"); }, errc::invalid_argument, false,
    "expanding hostname failed: template: expansion:1:2: executing \"expansion\" at <.Foo>: can't evaluate field Foo in type "
    "*template.Context"},
@@ -211,7 +245,7 @@ const std::vector<bad_service> catalogue{
    "expanding env failed: expanding env \"A={{.Node.Nonsense}}\": template: expansion:1:7: executing \"expansion\" at "
    "<.Node.Nonsense>: can't evaluate field Nonsense in type struct { ID string; Hostname string; Platform template.Platform }"},
   {"mount template", [](auto& s) { add_mount(s, "/x", "/{{frob}}"); }, errc::invalid_argument, false,
-   "expanding mounts failed: template: expansion:1: function \"frob\" not defined"},
+   "expanding mounts failed: expanding mount source \"/{{frob}}\": template: expansion:1: function \"frob\" not defined"},
   {"negative replicas", [](auto& s) { s.mutable_mode()->mutable_replicated()->set_replicas(~0ull); }, errc::invalid_argument,
    false, "Number of replicas must be non-negative"},
   {"negative concurrency",
@@ -316,7 +350,13 @@ const std::vector<bad_request> requests{
    },
    errc::invalid_argument, false, "config data must be larger than 0 and less than 1024000 bytes"},
   {"predefined network", [](auto& r) { network_of(r, "host"); }, errc::permission_denied, true,
-   "operation is not permitted on predefined host network"},
+   "operation is not permitted on predefined host network "},
+  {"network name default", [](auto& r) { network_of(r, "default"); }, errc::permission_denied, true,
+   "operation is not permitted on predefined default network "},
+  {"secret of a name in other letters", [](auto& r) { secret_of(r, "SEC", "x"); }, errc::already_exists, false,
+   "secret SEC already exists"},
+  {"network of a name in other letters", [](auto& r) { network_of(r, "Back"); }, errc::conflict, true,
+   "network with name Back already exists"},
   {"network name", [](auto& r) { network_of(r, "a/b"); }, errc::invalid_argument, false,
    "name must be valid as a DNS name component"},
   {"attachable ingress",
@@ -464,6 +504,36 @@ TEST_F(control_core_test, objects_are_found_by_id_name_and_unique_prefix) {
     ASSERT_TRUE(out.command) << key;
     EXPECT_EQ(out.command->actions(0).remove_service().id(), nth_id(1)) << key;
   }
+}
+
+TEST_F(control_core_test, names_that_differ_in_capital_letters_only_are_the_same) {
+  EXPECT_EQ(create(service_spec("Web")).answer.message(), "name conflicts with an existing object: service Web already exists");
+  EXPECT_TRUE(create(service_spec("web")).command) << "this one is STORE's to refuse";
+  EventBatch batch;
+  auto& gone = *batch.add_services();
+  gone.set_kind(CHANGE_KIND_REMOVED);
+  gone.mutable_service()->set_id(nth_id(1));
+  core.observe(batch);
+  EXPECT_TRUE(create(service_spec("Web")).command);
+}
+
+TEST_F(control_core_test, an_update_without_a_name_is_a_new_name_unless_something_else_is_wrong) {
+  EXPECT_EQ(update([](UpdateService& u) { u.mutable_spec()->clear_name(); }).answer.message(), "renaming services is not supported");
+  const auto out = update([](UpdateService& u) {
+    u.mutable_spec()->clear_name();
+    container_of(*u.mutable_spec()).clear_image();
+  });
+  EXPECT_EQ(out.answer.message(), "ContainerSpec: image reference must be provided");
+}
+
+TEST_F(control_core_test, what_another_runtime_would_use_is_dropped) {
+  auto spec = service_spec("new");
+  spec.mutable_task_template()->mutable_plugin_spec()->set_remote("x");
+  spec.mutable_task_template()->mutable_network_attachment_spec()->set_container_id("x");
+  const auto out = create(spec);
+  ASSERT_TRUE(out.command) << out.answer.message();
+  EXPECT_FALSE(put_spec(out).task_template().has_plugin_spec());
+  EXPECT_FALSE(put_spec(out).task_template().has_network_attachment_spec());
 }
 
 TEST_F(control_core_test, the_view_follows_events) {

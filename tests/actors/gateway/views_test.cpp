@@ -179,6 +179,12 @@ TEST(check_filters, values_out_of_range_are_refused_by_name) {
   EXPECT_TRUE(check_filters(OBJECT_KIND_NODE, R"({"role":["manager"],"membership":["pending"]})", {50}, out).ok());
 }
 
+TEST(check_filters, exact_names_filter_secrets_but_not_configs) {
+  ReadObjects out;
+  EXPECT_TRUE(check_filters(OBJECT_KIND_SECRET, R"({"names":["a"]})", {41}, out).ok());
+  EXPECT_EQ(check_filters(OBJECT_KIND_CONFIG, R"({"names":["a"]})", {41}, out).message, "Invalid filter 'names'");
+}
+
 TEST(check_filters, null_is_no_filter) {
   ReadObjects out;
   EXPECT_TRUE(check_filters(OBJECT_KIND_SERVICE, "null", {50}, out).ok());
@@ -195,6 +201,17 @@ TEST(parse_version, speaks_like_strconv) {
             "invalid node version '-1': strconv.ParseUint: parsing \"-1\": invalid syntax");
   EXPECT_EQ(parse_version("99999999999999999999", "node", v).message,
             "invalid node version '99999999999999999999': strconv.ParseUint: parsing \"99999999999999999999\": value out of range");
+}
+
+TEST(parse_flag, takes_what_go_takes_and_names_the_rest) {
+  bool flag = true;
+  for (const auto* no : {"", "0", "f", "False"})
+    EXPECT_TRUE(parse_flag(no, "k", flag).ok() && !flag) << no;
+  for (const auto* yes : {"1", "T", "true"})
+    EXPECT_TRUE(parse_flag(yes, "k", flag).ok() && flag) << yes;
+  for (const auto* bad : {"x", "yes", "tRUE", "2", " 1"})
+    EXPECT_EQ(parse_flag(bad, "rotateWorkerToken", flag),
+              (failure{errc::invalid_argument, "invalid value for rotateWorkerToken: " + std::string{bad}}));
 }
 
 TEST(bool_value, everything_but_the_words_for_no_is_true) {

@@ -1,6 +1,7 @@
 // What only a real Docker Engine can show: secrets, health checks, ports, adoption, restarts and hangs of the engine.
 #include <chrono>
 #include <sys/stat.h>
+#include <thread>
 
 #include "tests/drivers/contract/docker_under_test.hpp"
 
@@ -99,8 +100,11 @@ TEST_F(docker_on_engine, secrets_are_read_only_files_in_memory_and_go_with_the_t
   const auto folder = engine->state_directory() + "/files/" + task.task_id();
   struct stat info {};
   EXPECT_EQ(::stat(folder.c_str(), &info), 0);
+  (void)engine->docker("kill " + task.task_name());
+  for (int i = 0; i < 100 && ::stat(folder.c_str(), &info) == 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds{50});
+  EXPECT_NE(::stat(folder.c_str(), &info), 0) << "its container is there still, its secrets are not";
   EXPECT_EQ(ask<TaskHandle>(self, driver->handle(), with<RemoveTask>(task.task_id())).error, failure{});
-  EXPECT_NE(::stat(folder.c_str(), &info), 0);
 }
 
 TEST_F(docker_on_engine, running_waits_for_the_first_healthy_and_unhealthy_is_seen) {

@@ -103,6 +103,19 @@ protected:
     (void)reply("POST /containers/c" + id + "/start", 204);
     (void)reply("GET /containers/c" + id + "/json", 200, container("c" + id, id, "running"));
   }
+  static PrepareTask prepare_with_secret(const std::string& id) {
+    auto r = prepare(id);
+    r.mutable_task()->add_secret_files()->set_target("/run/secrets/x");
+    return r;
+  }
+  void run_with_secret(const std::string& id) {
+    (void)ask(prepare_with_secret(id));
+    (void)feed(files_written{id, {}});
+    (void)reply("POST /containers/create?name=web.1." + id, 201, R"({"Id":"c)" + id + R"("})");
+    (void)ask(with<StartTask>(id));
+    (void)reply("POST /containers/c" + id + "/start", 204);
+    (void)reply("GET /containers/c" + id + "/json", 200, container("c" + id, id, "running"));
+  }
   static std::string event_of(const std::string& action, const std::string& task, const std::string& id, int code = 0) {
     return R"({"Type":"container","Action":")" + action + R"(","Actor":{"ID":")" + id + R"(","Attributes":{"exitCode":")" + std::to_string(code)
            + R"(","com.docker.swarm.task.id":")" + task + R"(","io.swarm-node.cluster.id":"C"}},"timeNano":5})";
@@ -350,6 +363,72 @@ TEST_F(docker_core, secrets_are_written_first_and_removed_with_the_task) {
   bad.mutable_task()->add_secret_files();
   (void)ask(bad);
   EXPECT_EQ(feed(files_written{"b", {errc::invalid_argument, "disk"}}), "deliver 2 invalid_argument: disk; ");
+}
+
+TEST_F(docker_core, secrets_go_when_the_container_ends_and_not_before) {
+  ready();
+  run_with_secret("a");
+  EXPECT_EQ(feed(event_printed{event_of("oom", "a", "ca")}), "");
+  EXPECT_EQ(feed(event_printed{event_of("die", "a", "ca", 1)}), "remove files; observe a EXITED; ");
+  EXPECT_EQ(ask(prepare_with_secret("a")), "GET /containers/ca/json; ") << "an ended one gets none again";
+  EXPECT_EQ(reply("GET /containers/ca", 200, container("ca", "a", "exited", 1)), "deliver 3 EXITED; ");
+  EXPECT_EQ(ask(with<RemoveTask>("a")), "DELETE /containers/ca?force=1&v=1; ");
+  EXPECT_EQ(reply("DELETE", 204), "remove files; deliver 4 ABSENT; ") << "whatever became of the first attempt";
+}
+
+TEST_F(docker_core, secrets_go_with_a_stop_also_of_what_never_began) {
+  ready();
+  run_with_secret("a");
+  (void)ask(with<StopTask>("a"));
+  (void)reply("POST /containers/ca/stop", 204);
+  EXPECT_EQ(reply("GET /containers/ca", 200, container("ca", "a", "exited", 143)), "remove files; deliver 3 EXITED; ");
+  (void)ask(prepare_with_secret("b"));
+  (void)feed(files_written{"b", {}});
+  (void)reply("POST /containers/create", 201, R"({"Id":"cb"})");
+  (void)ask(with<StopTask>("b"));
+  (void)reply("POST /containers/cb/stop", 304);
+  EXPECT_EQ(reply("GET /containers/cb", 200, container("cb", "b", "created")), "remove files; deliver 5 CREATED; ");
+}
+
+TEST_F(docker_core, secrets_of_what_ended_unseen_go_when_it_is_found) {
+  ready();
+  RecoverTasks r;
+  r.set_cluster_id("C");
+  (void)ask(r);
+  const auto row = [](const std::string& id, const std::string& task, const std::string& state) {
+    return R"({"Id":")" + id + R"(","State":")" + state + R"(","Labels":{"com.docker.swarm.task.id":")" + task + R"(","io.swarm-node.cluster.id":"C"}})";
+  };
+  (void)reply("GET /containers/json", 200, "[" + row("ca", "a", "running") + "," + row("cb", "b", "exited") + "]");
+  EXPECT_EQ(reply("GET /containers/ca", 200, container("ca", "a", "running")), "");
+  EXPECT_EQ(reply("GET /containers/cb", 200, container("cb", "b", "exited")), "remove files; deliver 1 recovered 2; GET /networks; ");
+  (void)feed(events_closed{"gone"});
+  EXPECT_NE(feed(events_opened{}).find("GET /containers/json?all=1"), std::string::npos);
+  (void)reply("GET /containers/json", 200, "[" + row("ca", "a", "exited") + "," + row("cb", "b", "exited") + "]");
+  EXPECT_EQ(reply("GET /containers/ca", 200, container("ca", "a", "exited", 2)), "remove files; observe a EXITED; ");
+}
+
+TEST_F(docker_core, secrets_of_a_container_that_others_removed_go) {
+  ready();
+  run_with_secret("a");
+  EXPECT_EQ(feed(event_printed{event_of("destroy", "a", "ca")}), "remove files; observe a ABSENT; ");
+}
+
+TEST_F(docker_core, secrets_go_with_a_refusal_and_stay_for_the_next_attempt) {
+  ready();
+  (void)ask(prepare_with_secret("a"));
+  (void)feed(files_written{"a", {}});
+  EXPECT_EQ(reply("POST", 503, R"({"message":"busy"})"), "deliver 1 unavailable: busy; ");
+  EXPECT_EQ(ask(prepare_with_secret("a")), "write 1; ");
+  (void)feed(files_written{"a", {}});
+  EXPECT_EQ(reply("POST", 400, R"({"message":"why"})"), "remove files; deliver 2 invalid_argument: why; ");
+  (void)ask(prepare_with_secret("b"));
+  (void)feed(files_written{"b", {}});
+  (void)reply("POST", 201, R"({"Id":"cb"})");
+  (void)ask(with<StartTask>("b"));
+  EXPECT_EQ(lose("POST /containers/cb/start").find("remove files"), std::string::npos) << "it may run";
+  (void)ask(with<StartTask>("b"));
+  EXPECT_EQ(reply("POST /containers/cb/start", 400, R"({"message":"no"})"),
+            "remove files; deliver 5 invalid_argument: starting container failed: no; ");
 }
 
 TEST_F(docker_core, recovers_what_carries_the_clusters_label) {
