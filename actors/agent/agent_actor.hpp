@@ -8,6 +8,7 @@
 #include <string>
 
 #include "actors/agent/inline_tasks.hpp"
+#include "actors/agent/journal_actor.hpp"
 #include "actors/agent/outbox_core.hpp"
 #include "actors/agent/session_core.hpp"
 #include "actors/agent/worker_core.hpp"
@@ -30,9 +31,7 @@ using task_spawner = std::function<task_actor(task_start, const driver_actor&, c
 /// The JOURNAL as AGENT uses it: what it held at the start, and where additions go.
 struct journal_port {
   std::string content;
-  caf::actor_addr writer;                        ///< without it AGENT ends: it would keep nothing and say nothing
-  std::function<void(std::string)> append;
-  std::function<void(std::string)> replace;
+  journal_actor writer;                          ///< without it AGENT ends: it would keep nothing and say nothing
 };
 
 struct agent_options {
@@ -47,6 +46,7 @@ struct agent_options {
   duration fingerprint_period = seconds{20};
   duration driver_deadline = seconds{60};        ///< recovery and fingerprint
   duration driver_retry = seconds{1};
+  duration journal_deadline = seconds{30};       ///< for being on disk; then it is asked again
   duration leave_deadline = seconds{40};         ///< less than who asked waits
   std::uint64_t seed = 1;
   std::optional<journal_port> journal;           ///< none: nothing outlives this actor (simulated nodes)
