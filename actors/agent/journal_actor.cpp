@@ -64,11 +64,21 @@ bool sync(journal_state& st) {
   return st.fd >= 0 && ::fdatasync(st.fd) == 0;
 }
 
+void log_failure(self_ptr self, const std::string& reason) {
+  const auto& path = self->state.path;
+  std::error_code ignored;
+  if (!std::filesystem::exists(std::filesystem::path{path}.parent_path(), ignored))
+    log::info(self->label(), "journal_folder_gone", {{"path", path}}); // the swarm was left
+  else
+    log::error(self->label(), "journal_failed", {{"path", path}, {"error", reason}});
+}
+
 // The file is short of what happened; it must not be trusted after a restart.
 void give_up(self_ptr self) {
   auto& st = self->state;
-  st.failing = true;
-  log::error(self->label(), "journal_failed", {{"path", st.path}, {"error", std::strerror(errno)}});
+  const std::string reason = std::strerror(errno);
+  if (!std::exchange(st.failing, true))
+    log_failure(self, reason);
   if (st.fd >= 0)
     ::close(st.fd);
   st.fd = -1;
@@ -82,9 +92,9 @@ void write(self_ptr self) {
   st.gathered.clear();
   st.replaces = false;
   ++st.writes;
-  if (!ok && !st.failing)
+  if (!ok)
     return give_up(self);
-  if (ok && std::exchange(st.failing, false))
+  if (std::exchange(st.failing, false))
     log::info(self->label(), "journal_written_again", {{"path", st.path}});
 }
 
