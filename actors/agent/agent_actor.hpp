@@ -8,7 +8,6 @@
 #include <string>
 
 #include "actors/agent/inline_tasks.hpp"
-#include "actors/agent/journal_actor.hpp"
 #include "actors/agent/outbox_core.hpp"
 #include "actors/agent/session_core.hpp"
 #include "actors/agent/worker_core.hpp"
@@ -28,10 +27,18 @@ struct task_start {
 };
 using task_spawner = std::function<task_actor(task_start, const driver_actor&, const agent_actor&)>;
 
+using append_atom = caf::atom_constant<caf::atom("append")>;
+using replace_atom = caf::atom_constant<caf::atom("replace")>;
+using sync_atom = caf::atom_constant<caf::atom("sync")>;
+/// What AGENT needs of a JOURNAL (journal_actor.hpp).
+using journal_writer = caf::typed_actor<
+  caf::reacts_to<append_atom, std::string>,
+  caf::reacts_to<replace_atom, std::string>,
+  caf::replies_to<sync_atom>::with<bool>>;
 /// The JOURNAL as AGENT uses it: what it held at the start, and where additions go.
 struct journal_port {
   std::string content;
-  journal_actor writer;                          ///< without it AGENT ends: it would keep nothing and say nothing
+  journal_writer writer;                         ///< without it AGENT ends: it would keep nothing and say nothing
 };
 
 struct agent_options {
