@@ -20,6 +20,7 @@ timestamp now(self_ptr self) {
 }
 
 void perform(self_ptr self, const worker::effects& todo);
+void flush(self_ptr self);
 void handle(self_ptr self, const session::event& ev);
 
 // -- timer: one, for whatever is due first ---------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ void rewrite_journal(self_ptr self) {
   auto bytes = journal::rewrite(st.opts.node_id, st.opts.cluster_id, st.worker->snapshot(), statuses);
   st.journal_whole = bytes.size();
   st.journal_bytes = 0;
-  st.opts.journal->replace(std::move(bytes));
+  self->send(st.opts.journal->writer, replace_atom::value, std::move(bytes));
 }
 
 void append_journal(self_ptr self, std::string bytes) {
@@ -65,13 +66,31 @@ void append_journal(self_ptr self, std::string bytes) {
   st.journal_bytes += bytes.size();
   if (st.journal_whole == 0 || st.journal_bytes > st.journal_whole + journal_slack_bytes)
     return rewrite_journal(self);
-  st.opts.journal->append(std::move(bytes));
+  self->send(st.opts.journal->writer, append_atom::value, std::move(bytes));
+}
+
+// Until it is answered: an end that is told late is made up for, one that comes to life again is not. Without a file on
+// disk there is nothing that could bring it back.
+void sync_journal(self_ptr self) {
+  const auto& st = self->state;
+  self->request(st.opts.journal->writer, st.opts.journal_deadline, sync_atom::value)
+    .then([self](bool) {
+            self->state.outbox.kept();
+            flush(self);
+          },
+          [self](const caf::error& error) {
+            log::warn(self->label(), "journal_not_on_disk", {{"error", to_failure(error)}});
+            if (error == caf::sec::request_timeout) // else it has ended, and child_down() knows
+              sync_journal(self);
+          });
 }
 
 // -- statuses -----------------------------------------------------------------------------------------------------------------
 
 void flush(self_ptr self) {
   auto& st = self->state;
+  if (st.outbox.begin_sync())
+    sync_journal(self);
   if (!st.session->in_session())
     return;
   auto message = st.outbox.next(st.opts.node_id, st.session->session_id());
@@ -266,7 +285,7 @@ void child_down(self_ptr self, const caf::down_msg& down) {
       st.leaving->deliver(to_error({errc::unavailable, "the driver has ended"}));
     return self->quit(to_error({errc::unavailable, "the driver has ended"})); // our supervisor knows the new one
   }
-  if (st.opts.journal && down.source == st.opts.journal->writer) {
+  if (st.opts.journal && down.source == st.opts.journal->writer.address()) {
     log::error(self->label(), "journal_ended", {{"reason", self->system().render(down.reason)}});
     return self->quit(to_error({errc::internal, "the journal has ended"})); // the next one gets a new journal
   }
@@ -515,6 +534,7 @@ void restore(self_ptr self) {
 agent_actor::behavior_type node_agent(self_ptr self, agent_options opts, driver_actor driver) {
   auto& st = self->state;
   st.opts = std::move(opts);
+  st.outbox = outbox_core{st.opts.journal.has_value()};
   st.driver = std::move(driver);
   st.description = st.opts.description;
   const auto& platform = st.description.platform();

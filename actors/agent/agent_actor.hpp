@@ -27,12 +27,18 @@ struct task_start {
 };
 using task_spawner = std::function<task_actor(task_start, const driver_actor&, const agent_actor&)>;
 
+using append_atom = caf::atom_constant<caf::atom("append")>;
+using replace_atom = caf::atom_constant<caf::atom("replace")>;
+using sync_atom = caf::atom_constant<caf::atom("sync")>;
+/// What AGENT needs of a JOURNAL (journal_actor.hpp).
+using journal_writer = caf::typed_actor<
+  caf::reacts_to<append_atom, std::string>,
+  caf::reacts_to<replace_atom, std::string>,
+  caf::replies_to<sync_atom>::with<bool>>;
 /// The JOURNAL as AGENT uses it: what it held at the start, and where additions go.
 struct journal_port {
   std::string content;
-  caf::actor_addr writer;                        ///< without it AGENT ends: it would keep nothing and say nothing
-  std::function<void(std::string)> append;
-  std::function<void(std::string)> replace;
+  journal_writer writer;                         ///< without it AGENT ends: it would keep nothing and say nothing
 };
 
 struct agent_options {
@@ -47,6 +53,7 @@ struct agent_options {
   duration fingerprint_period = seconds{20};
   duration driver_deadline = seconds{60};        ///< recovery and fingerprint
   duration driver_retry = seconds{1};
+  duration journal_deadline = seconds{30};       ///< for being on disk; then it is asked again
   duration leave_deadline = seconds{40};         ///< less than who asked waits
   std::uint64_t seed = 1;
   std::optional<journal_port> journal;           ///< none: nothing outlives this actor (simulated nodes)

@@ -40,13 +40,8 @@ agent_actor spawn_agent(caf::actor_system& system, const driver_actor& driver, a
   if (!directory.empty()) {
     const auto path = directory + "/journal";
     auto writer = detached_journal ? system.spawn<caf::detached>(journal_file, path) : system.spawn(journal_file, path);
-    // The writer lives as long as someone holds these: it ends with the agent.
-    journal_port port;
-    port.content = read_journal(path);
-    port.writer = writer.address();
-    port.append = [writer](std::string bytes) { caf::anon_send(writer, append_atom::value, std::move(bytes)); };
-    port.replace = [writer](std::string bytes) { caf::anon_send(writer, replace_atom::value, std::move(bytes)); };
-    base.journal = std::move(port);
+    // The writer lives as long as the agent holds it.
+    base.journal = journal_port{read_journal(path), std::move(writer)};
   }
   return system.spawn(node_agent, std::move(base), driver);
 }

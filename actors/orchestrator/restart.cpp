@@ -143,6 +143,11 @@ void restart_supervisor::delay_start(const slot_key& slot, const task_row& row, 
   state_.mark(slot);
 }
 
+duration restart_supervisor::delay_left(const task_id& task) const {
+  const auto it = delays_.find(task);
+  return it == delays_.end() ? duration{0} : std::max(duration{0}, it->second.start_at - state_.now.now);
+}
+
 bool restart_supervisor::is_stopping(const slot_key& slot) {
   const auto* rows = state_.tasks.slot(slot);
   for (auto* row = state_.tasks.newest(*rows); row != nullptr; row = state_.tasks.older(*row))

@@ -46,6 +46,8 @@ public:
   [[nodiscard]] bool is_stopping(const slot_key& slot);
   /// The row is wanted READY; raise it to its target after `delay`, and when nothing in the slot is stopping any more.
   void delay_start(const slot_key& slot, const task_row& row, duration delay, bool wait_for_stop);
+  /// How long the row is still held back by an earlier delay_start; nothing when it is not.
+  [[nodiscard]] duration delay_left(const task_id& task) const;
   /// Raises those in the slot whose time has come.
   void advance(const slot_key& slot);
 

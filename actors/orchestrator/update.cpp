@@ -275,8 +275,8 @@ void updater::keep(const slot_key& slot, task_row& kept, const std::vector<task_
   const bool overlap = policy().start_first && kept.observed < TASK_STATE_RUNNING && rows.size() > 1;
   if (!overlap)
     stop_all_but(slot, kept);
-  if (kept.desired < TASK_STATE_RUNNING)
-    restarts_.delay_start(slot, kept, duration{0}, !overlap);
+  if (kept.desired < TASK_STATE_RUNNING) // one that follows a failure is not started sooner because the update has looked
+    restarts_.delay_start(slot, kept, restarts_.delay_left(kept.id), !overlap);
   workers_[slot] = {.task = kept.id, .stop_others = overlap, .rest_until = {}};
   if (kept.observed < TASK_STATE_RUNNING)
     updated_.emplace(kept.id, std::nullopt);

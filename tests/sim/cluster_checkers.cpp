@@ -96,6 +96,8 @@ void cluster_checkers::container_started(const std::string& node, const std::str
     fail("containers: " + task + " starts on " + node + ", it was assigned to " + known.row.node_id());
   if (times > 1)
     fail("containers: " + task + " starts a second time");
+  if (const auto state = known.row.status().state(); state >= TASK_STATE_COMPLETE && state <= TASK_STATE_REJECTED)
+    fail("containers: " + task + " starts, its end was told: it is " + TaskState_Name(state));
   check_slot(task, known);
   check_delay(task, known);
   running_[slot_of(known.row)].insert(task);

@@ -29,8 +29,8 @@ public:
 
   /// States of tasks only rise, a task never changes its node and never comes back; what agents report is so.
   void committed(std::uint64_t index, const EventBatch& events);
-  /// A container runs where its task was assigned, at most once, and beside no other of its slot. `times` since the host
-  /// has booted.
+  /// A container runs where its task was assigned, at most once, not after its end was told, and beside no other of its
+  /// slot. `times` since the host has booted.
   void container_started(const std::string& node, const std::string& task, unsigned times);
   void container_ended(const std::string& node, const std::string& task, bool by_itself);
   /// Somebody begins to lead: of a delay whose cause the reaper has removed meanwhile it cannot know.

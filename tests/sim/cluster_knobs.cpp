@@ -17,6 +17,7 @@ const std::vector<std::pair<std::string, bool cluster_bugs::*>>& bug_table() {
     {"agent_never_repeats", &bugs::agent_never_repeats},
     {"agent_reports_early", &bugs::agent_reports_early},
     {"agent_keeps_removed", &bugs::agent_keeps_removed},
+    {"agent_tells_before_kept", &bugs::agent_tells_before_kept},
     {"dispatcher_sends_increment_first", &bugs::dispatcher_sends_increment_first},
     {"dispatcher_never_expires", &bugs::dispatcher_never_expires},
     {"removed_node_keeps_session", &bugs::removed_node_keeps_session},

@@ -20,6 +20,7 @@ struct cluster_bugs {
   bool agent_never_repeats = false;         ///< what the manager does not know of is not told again
   bool agent_reports_early = false;         ///< RUNNING is told when the start is asked for
   bool agent_keeps_removed = false;         ///< a task that is no longer assigned is left alone
+  bool agent_tells_before_kept = false;     ///< an end is told before the journal has it on disk
   // DISPATCHER
   bool dispatcher_sends_increment_first = false; ///< a session begins without the complete set
   bool dispatcher_never_expires = false;    ///< silence is never noticed

@@ -61,7 +61,8 @@ void cluster_worker::start() {
   ++life_;
   frozen_until_ = 0;
   env_.world.trace("agent_start", number_);
-  agent_ = std::make_unique<incarnation>(agent::node_facts{node_id_, "host", "", "", cluster_name}, session_options(), env_.rng()());
+  agent_ = std::make_unique<incarnation>(agent::node_facts{node_id_, "host", "", "", cluster_name}, session_options(), env_.rng()(),
+                                         !env_.knobs.bugs.agent_tells_before_kept);
   auto kept = agent::journal::read(journal_, node_id_, cluster_name);
   if (kept)
     agent_->worker.restore(kept->assignments, std::move(kept->statuses));
@@ -126,16 +127,28 @@ void cluster_worker::write_journal(std::string bytes, bool replace) {
   journal_queue_.emplace_back(replace, std::move(bytes));
   if (journal_queue_.size() > 1)
     return;
-  soon(1 + env_.rng().below(300), [this] {
-    for (auto& [whole, text] : journal_queue_) {
-      if (whole) {
-        journal_ = std::move(text);
-        synced_ = journal_.size();
-      } else {
-        journal_ += text;
-      }
+  soon(1 + env_.rng().below(300), [this] { write_queued(); });
+}
+
+// A new file is on disk before it has its name.
+void cluster_worker::write_queued() {
+  for (auto& [whole, text] : journal_queue_) {
+    if (whole) {
+      journal_ = std::move(text);
+      synced_ = journal_.size();
+    } else {
+      journal_ += text;
     }
-    journal_queue_.clear();
+  }
+  journal_queue_.clear();
+}
+
+void cluster_worker::sync_journal() {
+  soon(1 + env_.rng().below(env_.knobs.raft.sync_us_max), [this] {
+    write_queued();
+    synced_ = journal_.size();
+    agent_->outbox.kept();
+    flush();
   });
 }
 
@@ -149,6 +162,8 @@ void cluster_worker::rewrite_journal() {
 // -- statuses -----------------------------------------------------------------------------------------------------------------
 
 void cluster_worker::flush() {
+  if (agent_->outbox.begin_sync())
+    sync_journal();
   if (!agent_->session.in_session())
     return;
   auto message = agent_->outbox.next(node_id_, agent_->session.session_id());

@@ -64,8 +64,8 @@ private:
   };
   /// Everything that an AGENT forgets when it dies.
   struct incarnation {
-    incarnation(agent::node_facts facts, const agent::session::options& opts, std::uint64_t seed)
-        : worker{std::move(facts)}, session{opts, seed} {}
+    incarnation(agent::node_facts facts, const agent::session::options& opts, std::uint64_t seed, bool keeps_ends)
+        : worker{std::move(facts)}, session{opts, seed}, outbox{keeps_ends} {}
     agent::worker::core worker;
     agent::session::core session;
     agent::outbox_core outbox;
@@ -100,6 +100,8 @@ private:
   void ask_fingerprint();
   void recover();
   void write_journal(std::string bytes, bool replace);
+  void write_queued();
+  void sync_journal();
   void rewrite_journal();
 
   cluster_env& env_;

@@ -2,6 +2,7 @@
 #include "actors/agent/agent_actor.hpp"
 
 #include "actors/agent/agent_sup.hpp"
+#include "actors/agent/journal_core.hpp"
 #include "tests/support/actor_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -125,15 +126,41 @@ dispatcher_actor::behavior_type fake_dispatcher(dispatcher_actor::pointer self, 
   };
 }
 
+struct slow_disk {
+  std::string bytes;
+  std::vector<std::string> asked; ///< what was to be on disk, per request
+  std::vector<caf::typed_response_promise<bool>> waiting;
+};
+using disk_ptr = std::shared_ptr<slow_disk>;
+
+/// Answers when it is told to flush.
+journal_actor::behavior_type slow_journal(journal_actor::pointer self, disk_ptr d) {
+  return {
+    [d](append_atom, const std::string& bytes) { d->bytes += bytes; },
+    [d](replace_atom, const std::string& bytes) { d->bytes = bytes; },
+    [self, d](sync_atom) {
+      d->asked.push_back(d->bytes);
+      d->waiting.push_back(self->make_response_promise<bool>());
+      return d->waiting.back();
+    },
+    [d](flush_atom) {
+      for (auto& promise : std::exchange(d->waiting, {}))
+        promise.deliver(true);
+    },
+    [](const ReadStatus&) { return ActorStatus{}; },
+  };
+}
+
 class agent_actor_test : public test::actor_fixture {
 protected:
   ~agent_actor_test() override { engine->listener = driver_listener{}, manager->inbox = agent_inbox{}; }
-  void start(const std::string& directory = {}) {
+  void start(const std::string& directory = {}, std::optional<journal_port> journal = {}) {
     driver = track(sys.spawn(fake_driver, engine));
     dispatcher = track(sys.spawn(fake_dispatcher, manager));
     agent_options opts;
     opts.node_id = "node1";
     opts.cluster_id = "cluster1";
+    opts.journal = std::move(journal);
     agent = track(spawn_agent(sys, driver, opts, directory, false));
     settle();
   }
@@ -327,6 +354,69 @@ TEST_F(agent_actor_test, a_restarted_agent_adopts_from_its_journal_without_a_man
     task.set_observed_state(TASK_STATE_RUNNING);
   push(again);
   EXPECT_EQ(manager->known(), "a=failed b=failed ");
+}
+
+// Simulator, cluster seed 3937193888: the host had lost power and its last records, and started what it had told to have failed.
+TEST_F(agent_actor_test, an_end_is_told_when_the_journal_has_it_on_disk) {
+  auto disk = std::make_shared<slow_disk>();
+  auto writer = track(sys.spawn(slow_journal, disk));
+  start({}, journal_port{"", writer});
+  connect();
+  engine->fail["start"] = {errc::invalid_argument, "port is already allocated"};
+  push(assignments({"a", "b"}));
+  EXPECT_EQ(manager->known(), "a=starting b=running ") << "what is not an end does not wait";
+  ASSERT_EQ(disk->asked.size(), 1u);
+  const auto kept = journal::read(disk->asked[0], "node1", "cluster1");
+  ASSERT_TRUE(kept);
+  ASSERT_TRUE(kept->statuses.contains("a"));
+  EXPECT_EQ(kept->statuses.at("a").state(), TASK_STATE_FAILED);
+  observe("b", TaskHandle::PHASE_EXITED, 1);
+  EXPECT_EQ(disk->asked.size(), 1u) << "one at a time";
+  self->send(writer, flush_atom_v);
+  settle();
+  EXPECT_EQ(manager->known(), "a=failed b=running ");
+  ASSERT_EQ(disk->asked.size(), 2u);
+  self->send(writer, flush_atom_v);
+  settle();
+  EXPECT_EQ(manager->known(), "a=failed b=failed ");
+}
+
+TEST_F(agent_actor_test, a_disk_that_does_not_answer_is_asked_again) {
+  auto disk = std::make_shared<slow_disk>();
+  auto writer = track(sys.spawn(slow_journal, disk));
+  start({}, journal_port{"", writer});
+  connect();
+  push(assignments({"a"}));
+  observe("a", TaskHandle::PHASE_EXITED, 1);
+  advance(seconds{31}, milliseconds{500});
+  EXPECT_EQ(disk->asked.size(), 2u);
+  EXPECT_EQ(manager->known(), "a=running ");
+  self->send(writer, flush_atom_v);
+  settle();
+  EXPECT_EQ(manager->known(), "a=failed ");
+}
+
+TEST_F(agent_actor_test, an_end_that_the_last_agent_wrote_may_not_be_on_disk_yet) {
+  test::temp_dir dir;
+  start(dir.path());
+  connect();
+  push(assignments({"a"}));
+  observe("a", TaskHandle::PHASE_EXITED, 1);
+  const auto left = read_journal(dir / "journal");
+  caf::anon_send_exit(agent, caf::exit_reason::kill);
+  settle();
+  manager->updates.clear();
+  auto disk = std::make_shared<slow_disk>();
+  auto writer = track(sys.spawn(slow_journal, disk));
+  start({}, journal_port{left, writer});
+  connect();
+  push(assignments({"a"}));
+  EXPECT_EQ(manager->known(), "");
+  self->send(writer, flush_atom_v);
+  settle();
+  self->send(writer, flush_atom_v);
+  settle();
+  EXPECT_EQ(manager->known(), "a=failed ");
 }
 
 TEST_F(agent_actor_test, a_damaged_journal_means_waiting_for_the_manager) {

@@ -140,6 +140,50 @@ TEST(outbox_core, what_was_in_flight_is_sent_again_in_the_next_session_unless_it
   EXPECT_EQ(again->updates(1).status().state(), TASK_STATE_ACCEPTED);
 }
 
+TEST(outbox_core, an_end_waits_until_it_is_on_disk_and_nothing_else_does) {
+  outbox_core box{true};
+  box.put("a", status(TASK_STATE_FAILED));
+  box.put("b", status(TASK_STATE_RUNNING));
+  EXPECT_TRUE(box.begin_sync());
+  EXPECT_FALSE(box.begin_sync()) << "one at a time";
+  const auto first = box.next("n", "S");
+  ASSERT_TRUE(first);
+  ASSERT_EQ(first->updates_size(), 1);
+  EXPECT_EQ(first->updates(0).task_id(), "b");
+  EXPECT_TRUE(box.accepted(first->sequence()));
+  box.put("c", status(TASK_STATE_SHUTDOWN)); // too late for the sync under way
+  EXPECT_FALSE(box.next("n", "S"));
+  box.kept();
+  const auto second = box.next("n", "S");
+  ASSERT_TRUE(second);
+  ASSERT_EQ(second->updates_size(), 1);
+  EXPECT_EQ(second->updates(0).task_id(), "a");
+  EXPECT_EQ(second->sequence(), first->sequence() + 1);
+  EXPECT_TRUE(box.accepted(second->sequence()));
+  EXPECT_TRUE(box.begin_sync());
+  box.kept();
+  EXPECT_EQ(box.next("n", "S")->updates(0).task_id(), "c");
+  EXPECT_FALSE(box.begin_sync());
+}
+
+TEST(outbox_core, an_end_that_was_in_flight_does_not_wait_once_more) {
+  outbox_core box{true};
+  box.put("a", status(TASK_STATE_COMPLETE));
+  EXPECT_TRUE(box.begin_sync());
+  box.kept();
+  ASSERT_TRUE(box.next("n", "S"));
+  box.session_lost();
+  EXPECT_FALSE(box.begin_sync());
+  EXPECT_TRUE(box.next("n", "S2"));
+}
+
+TEST(outbox_core, without_a_journal_nothing_waits) {
+  outbox_core box;
+  box.put("a", status(TASK_STATE_FAILED));
+  EXPECT_FALSE(box.begin_sync());
+  EXPECT_TRUE(box.next("n", "S"));
+}
+
 TEST(outbox_core, a_message_has_at_most_ten_thousand_updates) {
   outbox_core box;
   for (int i = 0; i < 10'500; ++i)
