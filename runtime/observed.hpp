@@ -118,7 +118,7 @@ public:
 
   using Base::consume;
   caf::invoke_message_result consume(caf::mailbox_element& element) override {
-    if (deadline_passed_.is_response() && element.mid == deadline_passed_) {
+    if (deadline_passed_.is_response() && element.mid.integer_value() == deadline_passed_.integer_value()) {
       end_late_requests();
       return caf::invoke_message_result::consumed;
     }
@@ -171,7 +171,7 @@ private:
   [[nodiscard]] auto is_open() const {
     return [this](std::uint64_t request) {
       const caf::message_id id{request};
-      const auto mine = [&](const auto& pending) { return pending.first == id; };
+      const auto mine = [&](const auto& pending) { return pending.first.integer_value() == request; };
       return this->multiplexed_responses_.find(id) != this->multiplexed_responses_.end()
              || std::any_of(this->awaited_responses_.begin(), this->awaited_responses_.end(), mine);
     };

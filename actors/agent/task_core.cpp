@@ -44,7 +44,8 @@ effects core::begin(instant now, wall_ns wall, TaskState desired, const beginnin
 // A container that was found says more than any record; a record says whether it had been started.
 void core::resume(const TaskHandle& found) {
   const auto phase = found.phase();
-  touched_ = phase != TaskHandle::PHASE_ABSENT || state_ > TASK_STATE_ACCEPTED;
+  // What begins only to be stopped may be a leftover that the engine has refused to remove: `found` does not have those.
+  touched_ = phase != TaskHandle::PHASE_ABSENT || state_ > TASK_STATE_ACCEPTED || stop_wanted();
   stopped_ = phase == TaskHandle::PHASE_ABSENT || phase == TaskHandle::PHASE_EXITED;
   if (terminal())
     return;

@@ -20,7 +20,7 @@ public:
   /// Makes the groups, sets the limits, and moves `pid` in. A limit that was asked for and cannot be set is an error.
   [[nodiscard]] bool apply(int pid, std::string& error);
   [[nodiscard]] bool oom_killed() const;
-  /// Moves this process back to the root of the hierarchy.
+  /// Moves this process, not its children, back to the root of the hierarchy.
   void leave() const;
   void remove() const;
 

@@ -187,6 +187,7 @@ int run_shim(const char* task_folder_path, int status_fd) {
   const auto init = ::fork();
   if (init == 0)
     run_init(*launch, folder.path(), pipes, report[1]);
+  group.leave(); // the limits are the task's; and out of memory nobody would be left to record its end
   for (const int fd : {pipes.out_write, pipes.err_write, report[1]})
     if (fd >= 0)
       ::close(fd);
@@ -214,8 +215,6 @@ int run_shim(const char* task_folder_path, int status_fd) {
   exited.set_exit_code(pump(*launch, pipes, folder.file("log"), init));
   exited.set_oom_killed(group.oom_killed());
   exited.set_finished_at(wall_now());
-  // Out of the group before it is removed: this process is its last member.
-  group.leave();
   group.remove();
   if (!refusal.empty())
     return end_with(folder, status_fd, refusal);

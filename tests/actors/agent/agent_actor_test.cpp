@@ -1,5 +1,6 @@
 // AGENT, TASK and JOURNAL wired together, with a fake driver and a fake manager, in virtual time.
 #include "actors/agent/agent_actor.hpp"
+#include "actors/agent/journal_actor.hpp"
 
 #include "actors/agent/agent_sup.hpp"
 #include "actors/agent/journal_core.hpp"

@@ -135,12 +135,30 @@ TEST_F(shim, mounts_users_and_read_only_roots_are_applied) {
   EXPECT_EQ(output(), "content\n65534\n1\n1\n");
 }
 
+TEST_F(shim, the_limits_are_the_commands_not_its_own) {
+  EXPECT_EQ(start(launch_of({"sleep", "100"}, [](TaskDescription& t) {
+              t.mutable_spec()->mutable_resources()->mutable_limits()->set_memory_bytes(32 << 20);
+            })), "started");
+  const auto started = folder.started();
+  ASSERT_TRUE(started.has_value());
+  const auto in_a_group = [](std::uint64_t pid) {
+    std::ifstream file{"/proc/" + std::to_string(pid) + "/cgroup"};
+    return std::string{std::istreambuf_iterator<char>{file}, {}}.find("/swarm-node/") != std::string::npos;
+  };
+  EXPECT_TRUE(in_a_group(started->pid()));
+  EXPECT_FALSE(in_a_group(started->shim_pid()));
+  ::kill(static_cast<pid_t>(started->init_pid()), SIGKILL);
+  EXPECT_EQ(wait(), 137);
+}
+
 TEST_F(shim, a_memory_limit_kills_and_says_so) {
   EXPECT_EQ(start(launch_of({"sh", "-c", "head -c 200m /dev/zero | tail -c 200m >/dev/null"}, [](TaskDescription& t) {
               t.mutable_spec()->mutable_resources()->mutable_limits()->set_memory_bytes(32 << 20);
             })), "started");
   EXPECT_NE(wait(), 0);
-  EXPECT_TRUE(folder.exited()->oom_killed());
+  const auto exited = folder.exited();
+  ASSERT_TRUE(exited.has_value());
+  EXPECT_TRUE(exited->oom_killed());
 }
 
 TEST_F(shim, a_folder_image_is_a_root_of_its_own_that_keeps_writes_private) {
