@@ -21,6 +21,18 @@ sock() { echo "${ENGINE_SOCK:-$1/docker.sock}"; }
 pid_of() { cat "$1/docker.pid" 2>/dev/null; }
 docker_at() { local dir=$1; shift; timeout "${T:-60}" docker -H "unix://$(sock "$dir")" "$@"; }
 
+# On a busy machine a thread runs on for a moment after the signal.
+pause() { # PID
+  local i
+  kill -STOP "$1" || return
+  for i in $(seq 100); do
+    sed -n 's/.*) \([A-Z]\) .*/\1/p' /proc/"$1"/task/*/stat | grep -qv T || return 0
+    sleep 0.05
+  done
+  echo "process $1 has not stopped" >&2
+  return 1
+}
+
 # Processes of this engine: dockerd, its containerd and the shims all name DIR in their command line. With a second
 # argument only those of that name.
 processes() {
@@ -189,7 +201,7 @@ netns_del() { [ ! -e "/run/netns/$1" ] || ip netns del "$1"; }
 case "${1:-}" in
   start | stop | image | check) "$@" ;;
   kill) kill -9 "$(pid_of "$3")" ;;
-  pause) kill -STOP "$(pid_of "$3")" ;;
+  pause) pause "$(pid_of "$3")" ;;
   resume) kill -CONT "$(pid_of "$3")" ;;
   image-root) image_root "$2" ;;
   netns-add) netns_add "$2" ;;
