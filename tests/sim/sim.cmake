@@ -3,7 +3,8 @@ set(SWARM_SIM_SEEDS 1000 CACHE STRING "fresh seeds per test run")
 set(SWARM_SIM_BUDGET 20 CACHE STRING "processor seconds for fresh seeds")
 set(SWARM_SIM_BUG_SEEDS 2000 CACHE STRING "a planted bug must be found within this many seeds")
 set(SWARM_SIM_MENDED 392522453 7005496 7007630 20003851) # seeds that failed once
-set(SWARM_SIM_CLUSTER_MENDED 788 849603472 2917320365 2917322868 3215342765 3937183856 3937185476 3937193888 5000018165)
+set(SWARM_SIM_CLUSTER_MENDED 788 849603472 2917320365 2917322868 3215342765 3937183856 3937185476 3937193888 5000018165
+                              6000007203 6000017986)
 
 function(swarm_sim_test name timeout)
   add_test(NAME ${name} COMMAND swarm-sim ${ARGN})
@@ -19,8 +20,6 @@ endforeach()
 swarm_sim_test(sim_raft_replay 600 raft --seed 1 --seeds 10 --lite --twice)
 swarm_sim_test(sim_raft_planted_bugs 600 raft --find-bugs --max-seeds ${SWARM_SIM_BUG_SEEDS})
 
-# About one fresh seed in 10,000 still fails: a power cut takes a task's assignment, the engine refuses to remove its container, and then
-# the task comes back only to be stopped: the container stays (6000007203, 6000017986).
 swarm_sim_test(sim_cluster_fresh_seeds 600 cluster --seed fresh --seeds 300 --budget ${SWARM_SIM_BUDGET})
 swarm_sim_test(sim_cluster_known_seeds 600 cluster --seed 1 --seeds 200 --budget 20)
 foreach(seed IN LISTS SWARM_SIM_CLUSTER_MENDED)
