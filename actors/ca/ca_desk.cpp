@@ -1,6 +1,8 @@
 // The rules; cryptography is in certificates, join_token and root_rotation.
 #include "actors/ca/ca_desk.hpp"
 
+#include <algorithm>
+
 #include "actors/ca/certificates.hpp"
 #include "actors/ca/join_token.hpp"
 #include "actors/ca/root_rotation.hpp"
@@ -105,9 +107,24 @@ core::decision core::certify(wall_ns now, const std::string& node_id, NodeRole r
   return out;
 }
 
+// The wall clock may jump back: then nothing is added.
+bool core::may_attempt(wall_ns now) {
+  const auto cost = std::int64_t{1'000'000'000} / opts_.join_attempts_per_second;
+  const auto whole = cost * opts_.join_attempts_burst;
+  const auto passed = attempted_ ? std::clamp<std::int64_t>(now - *attempted_, 0, whole) : whole;
+  attempted_ = now;
+  attempt_credit_ns_ = std::min(whole, attempt_credit_ns_ + passed);
+  if (attempt_credit_ns_ < cost)
+    return false;
+  attempt_credit_ns_ -= cost;
+  return true;
+}
+
 core::decision core::join(wall_ns now, const IssueNodeCertificate& request) {
   if (!cluster_)
     return refuse(errc::unavailable, "the CA is not ready");
+  if (!may_attempt(now))
+    return refuse(errc::resource_exhausted, "too many attempts to join this cluster; try again in a moment");
   const auto role = role_of_token(cluster_->root_ca().join_tokens(), request.join_token());
   if (!role)
     return refuse(errc::invalid_argument, "A valid join token is necessary to join this cluster");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -17,6 +18,10 @@ namespace swarm::ca {
 
 struct options {
   std::size_t joining_max = 64; ///< nodes whose Node object is being committed; more are told to try again
+  /// Attempts to join, whatever their token, as a token bucket: nobody guesses tokens faster, or keeps the CA busy with
+  /// requests that cost it a signature each.
+  std::int64_t join_attempts_per_second = 100;
+  std::int64_t join_attempts_burst = 1000; ///< so many hosts may join at once
 };
 
 /// Certificates are not stored: whoever may have one gets a fresh one. What is stored is the Node object, which a valid
@@ -62,6 +67,7 @@ private:
   void put(const Cluster& cluster);
   void compare(const std::string& id, const known& node);
   [[nodiscard]] bool is_removed(const std::string& id) const;
+  [[nodiscard]] bool may_attempt(wall_ns now);
   [[nodiscard]] decision certify(wall_ns now, const std::string& node_id, NodeRole role, const std::string& key) const;
 
   options opts_;
@@ -70,6 +76,8 @@ private:
   std::map<std::string, known, std::less<>> nodes_;
   std::set<std::string, std::less<>> lagging_;
   std::size_t joining_ = 0;
+  std::int64_t attempt_credit_ns_ = 0; ///< time since which no attempt was made, as it were; at most a whole burst
+  std::optional<wall_ns> attempted_;
   bool writing_ = false;
 };
 

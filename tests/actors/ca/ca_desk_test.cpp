@@ -76,6 +76,22 @@ struct ca_core_test : testing::Test {
   }
 };
 
+TEST_F(ca_core_test, attempts_to_join_are_limited_in_rate) {
+  ca = core{options{2, 10, 5}, random_source{1}};
+  ca.load(state);
+  const auto guess = [&](wall_ns at) { return ca.join(at, request("SWMTKN-1-guess-guess", crypto::private_key::generate())).refused.code; };
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(guess(now), errc::invalid_argument) << "a burst is looked at";
+  EXPECT_EQ(guess(now), errc::resource_exhausted);
+  EXPECT_EQ(ca.join(now, request()).refused.code, errc::resource_exhausted) << "nobody learns whether the token was right";
+  EXPECT_EQ(guess(now - 5'000'000'000), errc::resource_exhausted) << "a clock that is set back gives nothing";
+  EXPECT_TRUE(ca.join(now - 4'900'000'000, request()).refused.ok()) << "one each tenth of a second";
+  EXPECT_EQ(guess(now - 4'900'000'000), errc::resource_exhausted);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(guess(now + 60'000'000'000), errc::invalid_argument) << "a quiet minute gives one burst, not sixty";
+  EXPECT_EQ(guess(now + 60'000'000'000), errc::resource_exhausted);
+}
+
 TEST_F(ca_core_test, a_worker_token_makes_a_worker_and_a_manager_token_a_manager) {
   const auto key = crypto::private_key::generate();
   const auto id = id128::random(rng).str();
