@@ -96,8 +96,14 @@ class Hosts(unittest.TestCase):
         n = self.nodes[1]
         lost = n.inspect("node", "host4")["ID"]
         n.ok("swarm", "update", "--dispatcher-heartbeat", "300ms")
+
+        def sessions():
+            with open(self.nodes[4].log, encoding="utf-8", errors="replace") as file:
+                return file.read().count("session_begins")
+        before = sessions()
         self.nodes[4].stop()  # it learns of the period when it registers, else with its next heartbeat
         self.nodes[4].start()
+        wait_until("it has registered again", lambda: sessions() > before, 30)  # "Ready" may be from before
         wait_until("it is back", lambda: self.members(1)["host4"][0] == "Ready", 30)
         self.cluster.cut(4)
         began = time.monotonic()
