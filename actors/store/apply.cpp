@@ -16,11 +16,16 @@ std::string stable_bytes(const google::protobuf::Message& message) {
   return out;
 }
 
-std::string template_row_key(const TaskTemplate& row) {
-  auto key = row.service_id();
+std::string row_key(std::int64_t first_written, std::string_view id) {
+  std::string key;
+  key.reserve(8 + id.size());
   for (int shift = 56; shift >= 0; shift -= 8)
-    key.push_back(static_cast<char>(row.spec_version() >> shift & 0xff));
-  return key;
+    key.push_back(static_cast<char>(static_cast<std::uint64_t>(first_written) >> shift & 0xff));
+  return key.append(id);
+}
+
+std::string row_key(const TaskTemplate& row) {
+  return row_key(static_cast<std::int64_t>(row.spec_version()), row.service_id());
 }
 
 applier::applier(tables& state, std::uint64_t log_index, Command& command)
@@ -94,10 +99,10 @@ void applier::updated(Meta& meta) const {
   meta.set_updated_at(command_.proposed_at());
 }
 
-void applier::write(TableWrite::Table table, const std::string& key, const google::protobuf::Message* value) {
+void applier::write(TableWrite::Table table, std::string key, const google::protobuf::Message* value) {
   auto& row = *out_.writes.Add();
   row.set_table(table);
-  row.set_key(key);
+  row.set_key(std::move(key));
   if (value == nullptr)
     return;
   // Tasks have no maps, and there are many of them.

@@ -64,7 +64,8 @@ private:
 
   void created(Meta& meta) const;
   void updated(Meta& meta) const;
-  void write(TableWrite::Table table, const std::string& key, const google::protobuf::Message* value);
+  /// `value` null = the row goes.
+  void write(TableWrite::Table table, std::string key, const google::protobuf::Message* value);
 
   /// Puts or (null) removes an object in a way that undo() takes back.
   template <class Table>
@@ -86,7 +87,15 @@ private:
 [[nodiscard]] inline failure refuse(errc code, std::string text) { return {code, std::move(text)}; }
 [[nodiscard]] inline failure out_of_sequence() { return {errc::out_of_sequence, "update out of sequence"}; }
 
-/// The key of a template's row: id, then the version in 8 bytes, most significant first.
-[[nodiscard]] std::string template_row_key(const TaskTemplate& row);
+/// Keys of rows in the state tables begin with when the row was first written (8 bytes, most significant first): what was
+/// made together lies together, so that a transaction touches few pages, wherever the ids would have put it.
+[[nodiscard]] std::string row_key(std::int64_t first_written, std::string_view id);
+/// When the object was created, then its id.
+template <class Object>
+[[nodiscard]] std::string row_key(const Object& object) {
+  return row_key(object.meta().created_at(), object.id());
+}
+/// The version of the spec, then the service's id.
+[[nodiscard]] std::string row_key(const TaskTemplate& row);
 
 } // namespace swarm::store

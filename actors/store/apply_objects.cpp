@@ -45,7 +45,7 @@ void take_membership(Node& to, const Node& from) {
 void applier::store_node(ChangeKind kind, Node fresh, const std::shared_ptr<const Node>& old) {
   const auto object = std::make_shared<const Node>(std::move(fresh));
   exchange(state_.nodes, object->id(), object);
-  write(TableWrite::TABLE_NODE, object->id(), object.get());
+  write(TableWrite::TABLE_NODE, row_key(*object), object.get());
   auto& event = *out_.events.add_nodes();
   event.set_kind(kind);
   *event.mutable_node() = *object;
@@ -131,7 +131,7 @@ failure applier::remove_node(const RemoveObject& remove) {
     return refuse(errc::failed_precondition, "node " + remove.id() + " is not down and can't be removed");
   exchange(state_.nodes, remove.id(), nullptr);
   removed_nodes_.push_back(remove.id());
-  write(TableWrite::TABLE_NODE, remove.id(), nullptr);
+  write(TableWrite::TABLE_NODE, row_key(*old), nullptr);
   auto& event = *out_.events.add_nodes();
   event.set_kind(CHANGE_KIND_REMOVED);
   *event.mutable_node() = *old;
@@ -217,7 +217,7 @@ failure applier::put_secret(PutSecret& put) {
     return bad;
   put.has_expected_version() ? updated(*fresh->mutable_meta()) : created(*fresh->mutable_meta());
   exchange(state_.secrets, fresh->id(), fresh);
-  write(TableWrite::TABLE_SECRET, fresh->id(), fresh.get());
+  write(TableWrite::TABLE_SECRET, row_key(*fresh), fresh.get());
   auto& event = *out_.events.add_secrets();
   event.set_kind(put.has_expected_version() ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
   *event.mutable_secret() = *fresh;
@@ -230,7 +230,7 @@ failure applier::put_config(PutConfig& put) {
     return bad;
   put.has_expected_version() ? updated(*fresh->mutable_meta()) : created(*fresh->mutable_meta());
   exchange(state_.configs, fresh->id(), fresh);
-  write(TableWrite::TABLE_CONFIG, fresh->id(), fresh.get());
+  write(TableWrite::TABLE_CONFIG, row_key(*fresh), fresh.get());
   auto& event = *out_.events.add_configs();
   event.set_kind(put.has_expected_version() ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
   *event.mutable_config() = *fresh;
@@ -247,7 +247,7 @@ failure applier::remove_secret(const std::string& id) {
   if (!users.empty())
     return in_use("secret", old->spec().name(), users);
   exchange(state_.secrets, id, nullptr);
-  write(TableWrite::TABLE_SECRET, id, nullptr);
+  write(TableWrite::TABLE_SECRET, row_key(*old), nullptr);
   auto& event = *out_.events.add_secrets();
   event.set_kind(CHANGE_KIND_REMOVED);
   *event.mutable_secret() = *old;
@@ -264,7 +264,7 @@ failure applier::remove_config(const std::string& id) {
   if (!users.empty())
     return in_use("config", old->spec().name(), users);
   exchange(state_.configs, id, nullptr);
-  write(TableWrite::TABLE_CONFIG, id, nullptr);
+  write(TableWrite::TABLE_CONFIG, row_key(*old), nullptr);
   auto& event = *out_.events.add_configs();
   event.set_kind(CHANGE_KIND_REMOVED);
   *event.mutable_config() = *old;
@@ -302,7 +302,7 @@ failure applier::put_network(PutNetwork& put) {
   }
   const auto fresh = std::make_shared<const Network>(std::move(wanted));
   exchange(state_.networks, fresh->id(), fresh);
-  write(TableWrite::TABLE_NETWORK, fresh->id(), fresh.get());
+  write(TableWrite::TABLE_NETWORK, row_key(*fresh), fresh.get());
   auto& event = *out_.events.add_networks();
   event.set_kind(old ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
   *event.mutable_network() = *fresh;
@@ -343,7 +343,7 @@ failure applier::remove_network(const std::string& id) {
       if (const auto task = living_task(key); task)
         return refuse(errc::failed_precondition, "network " + id + " is in use by task " + task.str());
   exchange(state_.networks, id, nullptr);
-  write(TableWrite::TABLE_NETWORK, id, nullptr);
+  write(TableWrite::TABLE_NETWORK, row_key(*old), nullptr);
   auto& event = *out_.events.add_networks();
   event.set_kind(CHANGE_KIND_REMOVED);
   *event.mutable_network() = *old;
@@ -378,7 +378,7 @@ void applier::change_cluster(Cluster fresh) {
   const auto old = state_.cluster;
   state_.cluster = std::make_shared<const Cluster>(std::move(fresh));
   undo_.push_back([this, old] { state_.cluster = old; });
-  write(TableWrite::TABLE_CLUSTER, state_.cluster->id(), state_.cluster.get());
+  write(TableWrite::TABLE_CLUSTER, row_key(*state_.cluster), state_.cluster.get());
   auto& event = *out_.events.add_clusters();
   event.set_kind(old ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED);
   *event.mutable_cluster() = *state_.cluster;

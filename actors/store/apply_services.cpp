@@ -200,7 +200,7 @@ void applier::store_service(ChangeKind kind, Service fresh, const std::shared_pt
   if (spec_changed)
     store_template(*object);
   touched_services_.insert(object->id());
-  write(TableWrite::TABLE_SERVICE, object->id(), object.get());
+  write(TableWrite::TABLE_SERVICE, row_key(*object), object.get());
   auto& event = *out_.events.add_services();
   event.set_kind(kind);
   *event.mutable_service() = *object;
@@ -228,7 +228,7 @@ void applier::store_template(const Service& service) {
   auto& event = *out_.events.add_templates();
   event.set_kind(before ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED); // updated: the credentials alone have changed
   *event.mutable_template_() = *row;
-  write(TableWrite::TABLE_TEMPLATE, template_row_key(*row), row.get());
+  write(TableWrite::TABLE_TEMPLATE, row_key(*row), row.get());
 }
 
 failure applier::remove_service(const std::string& id) {
@@ -240,7 +240,7 @@ failure applier::remove_service(const std::string& id) {
   ports.remove(*old);
   undo_.push_back([&ports, old] { ports.add(*old); });
   touched_services_.insert(id);
-  write(TableWrite::TABLE_SERVICE, id, nullptr);
+  write(TableWrite::TABLE_SERVICE, row_key(*old), nullptr);
   auto& event = *out_.events.add_services();
   event.set_kind(CHANGE_KIND_REMOVED);
   *event.mutable_service() = *old;

@@ -7,9 +7,9 @@ namespace swarm::store {
 
 void applier::tell_task(ChangeKind kind, Task&& task) {
   if (kind == CHANGE_KIND_REMOVED)
-    write(TableWrite::TABLE_TASK, task.id(), nullptr);
+    write(TableWrite::TABLE_TASK, row_key(task), nullptr);
   else
-    write(TableWrite::TABLE_TASK, task.id(), &task);
+    write(TableWrite::TABLE_TASK, row_key(task), &task);
   auto& event = *out_.events.add_tasks();
   event.set_kind(kind);
   *event.mutable_task() = std::move(task);
@@ -116,7 +116,7 @@ void applier::drop_unused_templates() {
         ++it;
         continue;
       }
-      write(TableWrite::TABLE_TEMPLATE, template_row_key(*it->second), nullptr);
+      write(TableWrite::TABLE_TEMPLATE, row_key(*it->second), nullptr);
       auto& event = *out_.events.add_templates();
       event.set_kind(CHANGE_KIND_REMOVED);
       event.mutable_template_()->set_service_id(id);

@@ -37,7 +37,7 @@ bool parse(const stored_row& row, google::protobuf::Message& out) {
 template <class T, class Table>
 failure load_object(Table& table, const stored_row& row) {
   auto object = std::make_shared<T>();
-  if (!parse(row, *object) || object->id().empty() || object->id() != row.key)
+  if (!parse(row, *object) || object->id().empty() || row_key(*object) != row.key)
     return damaged(row);
   const auto id = object->id();
   return table.exchange(id, std::move(object)) ? damaged(row) : failure{};
@@ -45,7 +45,7 @@ failure load_object(Table& table, const stored_row& row) {
 
 failure load_cluster(tables& t, const stored_row& row) {
   auto cluster = std::make_shared<Cluster>();
-  if (!parse(row, *cluster) || cluster->id() != row.key || t.cluster)
+  if (!parse(row, *cluster) || row_key(*cluster) != row.key || t.cluster)
     return damaged(row);
   t.cluster = std::move(cluster);
   return {};
@@ -53,7 +53,7 @@ failure load_cluster(tables& t, const stored_row& row) {
 
 failure load_template(tables& t, const stored_row& row) {
   auto object = std::make_shared<TaskTemplate>();
-  if (!parse(row, *object) || template_row_key(*object) != row.key)
+  if (!parse(row, *object) || row_key(*object) != row.key)
     return damaged(row);
   auto key = template_key{object->service_id(), object->spec_version()};
   return t.templates.emplace(std::move(key), std::move(object)).second ? failure{} : damaged(row);
@@ -61,8 +61,10 @@ failure load_template(tables& t, const stored_row& row) {
 
 failure load_task(tables& t, const stored_row& row) {
   Task task;
-  const auto id = id128::parse(row.key);
-  if (!parse(row, task) || task.id() != row.key || !id || task.service_id().empty() || t.tasks.find(id) != no_row)
+  if (!parse(row, task) || row_key(task) != row.key)
+    return damaged(row);
+  const auto id = id128::parse(task.id());
+  if (!id || task.service_id().empty() || t.tasks.find(id) != no_row)
     return damaged(row);
   t.tasks.insert(task);
   return {};
@@ -147,31 +149,31 @@ StoreSnapshot core::snapshot() const {
 table_writes core::rows() const {
   const auto& t = *tables_;
   table_writes out;
-  const auto add = [&out](TableWrite::Table table, const std::string& key, const google::protobuf::Message& value) {
+  const auto add = [&out](TableWrite::Table table, const auto& value) {
     auto& row = *out.Add();
     row.set_table(table);
-    row.set_key(key);
+    row.set_key(row_key(value));
     row.set_value(stable_bytes(value));
   };
   if (t.cluster)
-    add(TableWrite::TABLE_CLUSTER, t.cluster->id(), *t.cluster);
+    add(TableWrite::TABLE_CLUSTER, *t.cluster);
   for (const auto& [id, object] : t.services.all())
-    add(TableWrite::TABLE_SERVICE, id, *object);
+    add(TableWrite::TABLE_SERVICE, *object);
   for (const auto& [key, object] : t.templates)
-    add(TableWrite::TABLE_TEMPLATE, template_row_key(*object), *object);
+    add(TableWrite::TABLE_TEMPLATE, *object);
   for (const auto row : t.tasks.sorted()) {
     Task task;
     t.tasks.to_proto(row, task);
-    add(TableWrite::TABLE_TASK, task.id(), task);
+    add(TableWrite::TABLE_TASK, task);
   }
   for (const auto& [id, object] : t.nodes.all())
-    add(TableWrite::TABLE_NODE, id, *object);
+    add(TableWrite::TABLE_NODE, *object);
   for (const auto& [id, object] : t.secrets.all())
-    add(TableWrite::TABLE_SECRET, id, *object);
+    add(TableWrite::TABLE_SECRET, *object);
   for (const auto& [id, object] : t.configs.all())
-    add(TableWrite::TABLE_CONFIG, id, *object);
+    add(TableWrite::TABLE_CONFIG, *object);
   for (const auto& [id, object] : t.networks.all())
-    add(TableWrite::TABLE_NETWORK, id, *object);
+    add(TableWrite::TABLE_NETWORK, *object);
   return out;
 }
 

@@ -51,9 +51,8 @@ std::string describe(const store::applied& out) {
     text += kind(e.kind()) + "config " + e.config().spec().name() + "\n";
   for (const auto& e : out.events.networks())
     text += kind(e.kind()) + "network " + e.network().spec().name() + "\n";
-  for (const auto& w : out.writes) // the second half of a template's key is not text
-    text += (w.value().empty() ? "erase " : "write ") + TableWrite::Table_Name(w.table()).substr(6) + " "
-            + (w.table() == TableWrite::TABLE_TEMPLATE ? w.key().substr(0, w.key().size() - 8) : w.key()) + "\n";
+  for (const auto& w : out.writes) // the first half of a key is not text
+    text += (w.value().empty() ? "erase " : "write ") + TableWrite::Table_Name(w.table()).substr(6) + " " + w.key().substr(8) + "\n";
   return shorten(text);
 }
 

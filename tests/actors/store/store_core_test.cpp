@@ -1,4 +1,5 @@
 // What STORE does with Commands: versions, templates, task rows, recovery.
+#include "actors/store/apply.hpp"
 #include "actors/store/store_core.hpp"
 
 #include <gtest/gtest.h>
@@ -443,6 +444,20 @@ TEST_F(task_test, the_rows_that_were_written_give_the_same_state_back) {
   EXPECT_EQ(again.dump(), core.dump());
 }
 
+TEST(store_recovery_test, rows_lie_in_the_order_in_which_they_were_made) {
+  Secret early, late;
+  early.set_id("z");
+  early.mutable_meta()->set_created_at(0x0100);
+  late.set_id("a");
+  late.mutable_meta()->set_created_at(0x01ff);
+  EXPECT_EQ(store::row_key(early), std::string("\0\0\0\0\0\0\1\0z", 9));
+  EXPECT_LT(store::row_key(early), store::row_key(late));
+  TaskTemplate row;
+  row.set_service_id("s");
+  row.set_spec_version(7);
+  EXPECT_EQ(store::row_key(row), std::string("\0\0\0\0\0\0\0\7s", 9));
+}
+
 TEST(store_recovery_test, rows_that_make_no_sense_are_refused) {
   const auto load = [](TableWrite::Table table, const std::string& key, const std::string& value) {
     store::core core;
@@ -457,8 +472,9 @@ TEST(store_recovery_test, rows_that_make_no_sense_are_refused) {
   Task task = test::task(nth_id(1), 1);
   task.set_service_id("s");
   store::core core;
-  EXPECT_TRUE(core.load(TableWrite::TABLE_TASK, task.id(), task.SerializeAsString()).ok());
-  EXPECT_FALSE(core.load(TableWrite::TABLE_TASK, task.id(), task.SerializeAsString()).ok()) << "twice";
+  EXPECT_FALSE(core.load(TableWrite::TABLE_TASK, task.id(), task.SerializeAsString()).ok()) << "under another key";
+  EXPECT_TRUE(core.load(TableWrite::TABLE_TASK, store::row_key(task), task.SerializeAsString()).ok());
+  EXPECT_FALSE(core.load(TableWrite::TABLE_TASK, store::row_key(task), task.SerializeAsString()).ok()) << "twice";
   EXPECT_EQ(core.loaded(1).code, errc::storage_failed) << "without its template";
 }
 
