@@ -43,33 +43,90 @@ std::size_t value_at(std::string_view json, std::string_view key) {
 
 } // namespace
 
-api_client::api_client(std::string host, int timeout_s)
-    : path_{host.starts_with(scheme) ? host.substr(scheme.size()) : std::move(host)}, timeout_s_{timeout_s} {}
+// -- answers ----------------------------------------------------------------------------------------------------------------
 
-api_client::~api_client() { hang_up(); }
-
-void api_client::hang_up() {
-  if (fd_ >= 0)
-    ::close(fd_);
-  fd_ = -1;
-  buffer_.clear();
+std::optional<api_answer> answer_reader::take() {
+  const auto end = buffer_.find("\r\n\r\n");
+  if (end == std::string::npos)
+    return std::nullopt;
+  const auto head = text::to_lower(std::string_view{buffer_}.substr(0, end + 2));
+  if (!head.starts_with("http/1.") || head.size() < 12)
+    throw api_error{"not HTTP: " + head.substr(0, 40)};
+  api_answer out;
+  out.status = std::stoi(head.substr(9, 3));
+  out.closes = header(head, "connection") == "close";
+  const auto begin = end + 4;
+  if (header(head, "transfer-encoding") == "chunked") {
+    const auto behind = read_chunks(begin, out.body);
+    if (behind == std::string::npos)
+      return std::nullopt;
+    buffer_.erase(0, behind);
+    return out;
+  }
+  const auto length = header(head, "content-length");
+  std::size_t size = 0;
+  std::from_chars(length.data(), length.data() + length.size(), size);
+  if (buffer_.size() < begin + size)
+    return std::nullopt;
+  out.body = buffer_.substr(begin, size);
+  buffer_.erase(0, begin + size);
+  return out;
 }
 
-void api_client::dial() {
+// Where the answer ends, or npos while a part of it is missing.
+std::size_t answer_reader::read_chunks(std::size_t from, std::string& body) const {
+  for (;;) {
+    const auto end = buffer_.find("\r\n", from);
+    if (end == std::string::npos)
+      return end;
+    const auto length = hexadecimal(std::string_view{buffer_}.substr(from, end - from));
+    from = end + 2;
+    if (buffer_.size() < from + length + 2)
+      return std::string::npos;
+    body.append(buffer_, from, length);
+    from += length + 2;
+    if (length == 0)
+      return from;
+  }
+}
+
+std::string request_text(std::string_view method, std::string_view target, std::string_view body) {
+  std::string out{method};
+  out += " /v1.41";
+  out += target;
+  out += " HTTP/1.1\r\nHost: d\r\n";
+  if (!body.empty())
+    out += "Content-Type: application/json\r\n";
+  if (!body.empty() || method != "GET")
+    out += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+  out += "\r\n";
+  out += body;
+  return out;
+}
+
+// -- sockets ----------------------------------------------------------------------------------------------------------------
+
+connection::connection(const std::string& host, int timeout_s) {
+  const auto path = host.starts_with(scheme) ? host.substr(scheme.size()) : host;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path_.size() >= sizeof address.sun_path)
-    throw api_error{path_ + ": too long for a socket"};
-  std::memcpy(address.sun_path, path_.data(), path_.size());
+  if (path.size() >= sizeof address.sun_path)
+    throw api_error{path + ": too long for a socket"};
+  std::memcpy(address.sun_path, path.data(), path.size());
   fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const timeval limit{timeout_s_, 0};
+  const timeval limit{timeout_s, 0};
   ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    fail(path_);
+  if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    const int why = errno;
+    ::close(fd_);
+    throw api_error{path + ": " + std::strerror(why)};
+  }
 }
 
-void api_client::send_all(std::string_view bytes) {
+connection::~connection() { ::close(fd_); }
+
+void connection::send(std::string_view bytes) {
   while (!bytes.empty()) {
     const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n < 0)
@@ -78,79 +135,33 @@ void api_client::send_all(std::string_view bytes) {
   }
 }
 
-void api_client::read_more() {
+void connection::receive(answer_reader& into) {
   char block[65536];
   const auto n = ::recv(fd_, block, sizeof block, 0);
   if (n < 0)
     fail("receiving");
   if (n == 0)
     throw api_error{"the server closed the connection"};
-  buffer_.append(block, static_cast<std::size_t>(n));
+  into.feed({block, static_cast<std::size_t>(n)});
 }
 
-std::string api_client::read_chunks(std::size_t from) {
-  std::string body;
-  for (;;) {
-    std::size_t end;
-    while ((end = buffer_.find("\r\n", from)) == std::string::npos)
-      read_more();
-    const auto length = hexadecimal(std::string_view{buffer_}.substr(from, end - from));
-    from = end + 2;
-    while (buffer_.size() < from + length + 2)
-      read_more();
-    body.append(buffer_, from, length);
-    from += length + 2;
-    if (length == 0) {
-      buffer_.erase(0, from);
-      return body;
-    }
-  }
-}
-
-api_answer api_client::read_answer() {
-  std::size_t end;
-  while ((end = buffer_.find("\r\n\r\n")) == std::string::npos)
-    read_more();
-  const auto head = text::to_lower(std::string_view{buffer_}.substr(0, end + 2));
-  if (!head.starts_with("http/1.") || head.size() < 12)
-    throw api_error{"not HTTP: " + head.substr(0, 40)};
-  api_answer out;
-  out.status = std::stoi(head.substr(9, 3));
-  const auto begin = end + 4;
-  if (header(head, "transfer-encoding") == "chunked") {
-    out.body = read_chunks(begin);
-  } else {
-    const auto length = header(head, "content-length");
-    std::size_t size = 0;
-    std::from_chars(length.data(), length.data() + length.size(), size);
-    while (buffer_.size() < begin + size)
-      read_more();
-    out.body = buffer_.substr(begin, size);
-    buffer_.erase(0, begin + size);
-  }
-  if (header(head, "connection") == "close")
-    hang_up();
-  return out;
-}
+api_client::api_client(std::string host, int timeout_s) : host_{std::move(host)}, timeout_s_{timeout_s} {}
 
 api_answer api_client::call(std::string_view method, std::string_view target, std::string_view body) {
-  if (fd_ < 0)
-    dial();
-  std::string request{method};
-  request += " /v1.41";
-  request += target;
-  request += " HTTP/1.1\r\nHost: d\r\n";
-  if (!body.empty())
-    request += "Content-Type: application/json\r\n";
-  if (!body.empty() || method != "GET")
-    request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
-  request += "\r\n";
-  request += body;
   try {
-    send_all(request);
-    return read_answer();
+    if (!to_) {
+      to_.emplace(host_, timeout_s_);
+      in_ = {};
+    }
+    to_->send(request_text(method, target, body));
+    auto answer = in_.take();
+    for (; !answer; answer = in_.take())
+      to_->receive(in_);
+    if (answer->closes)
+      to_.reset();
+    return std::move(*answer);
   } catch (...) {
-    hang_up();
+    to_.reset();
     throw;
   }
 }

@@ -1,6 +1,7 @@
-// A blocking HTTP/1.1 client on a unix socket with one kept connection: the cheapest load that a thread can make.
+// HTTP/1.1 to a server on a unix socket: requests, answers, and a client that waits for them.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -14,36 +15,60 @@ struct api_error : std::runtime_error {
 
 struct api_answer {
   int status = 0;
+  bool closes = false; ///< the server ends the connection behind it
   std::string body;
   [[nodiscard]] bool ok() const { return status >= 200 && status < 400; }
 };
 
-/// Not thread-safe: one per thread.
+/// Collects what a connection gives until an answer is whole.
+class answer_reader {
+public:
+  void feed(std::string_view bytes) { buffer_ += bytes; }
+  /// The next answer, or nothing while a part of it is missing. Throws api_error for what is not HTTP.
+  [[nodiscard]] std::optional<api_answer> take();
+
+private:
+  [[nodiscard]] std::size_t read_chunks(std::size_t from, std::string& body) const;
+
+  std::string buffer_;
+};
+
+/// `target` without the version, which is API 1.41: every server compared here has it.
+[[nodiscard]] std::string request_text(std::string_view method, std::string_view target, std::string_view body);
+
+/// A unix socket. Everything throws api_error.
+class connection {
+public:
+  /// `host` is unix:///PATH or a path. What takes longer than `timeout_s` fails.
+  connection(const std::string& host, int timeout_s);
+  ~connection();
+  connection(const connection&) = delete;
+  connection& operator=(const connection&) = delete;
+
+  void send(std::string_view bytes);
+  /// Waits for at least one byte.
+  void receive(answer_reader& into);
+  [[nodiscard]] int fd() const { return fd_; }
+
+private:
+  int fd_ = -1;
+};
+
+/// Blocks; one kept connection. Not thread-safe: one per thread.
 class api_client {
 public:
-  /// `host` is unix:///PATH or a path. A call that takes longer than `timeout_s` fails.
   explicit api_client(std::string host, int timeout_s = 600);
-  ~api_client();
-  api_client(const api_client&) = delete;
-  api_client& operator=(const api_client&) = delete;
 
-  /// `target` without the version, which is API 1.41: every server compared here has it. Throws api_error.
+  /// Throws api_error.
   api_answer call(std::string_view method, std::string_view target, std::string_view body = {});
   /// The same, but a refusal throws, too.
   std::string must(std::string_view method, std::string_view target, std::string_view body = {});
 
 private:
-  void dial();
-  void hang_up();
-  void send_all(std::string_view bytes);
-  void read_more();
-  [[nodiscard]] api_answer read_answer();
-  [[nodiscard]] std::string read_chunks(std::size_t from);
-
-  std::string path_;
+  std::string host_;
   int timeout_s_;
-  int fd_ = -1;
-  std::string buffer_;
+  std::optional<connection> to_;
+  answer_reader in_;
 };
 
 /// The text of "KEY":"…" (its first occurrence), or "".

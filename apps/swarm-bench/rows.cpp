@@ -1,4 +1,4 @@
-// Closed loops of blocking clients, one thread each; what was created is removed before the row is returned.
+// What was created is removed before the row is returned.
 #include "apps/swarm-bench/rows.hpp"
 
 #include <unistd.h>
@@ -6,12 +6,12 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "apps/swarm-bench/api_client.hpp"
+#include "apps/swarm-bench/load.hpp"
 #include "apps/swarm-bench/process_stats.hpp"
 #include "runtime/text.hpp"
 
@@ -24,6 +24,7 @@ using clock = std::chrono::steady_clock;
 constexpr auto converge_limit = std::chrono::minutes{10};
 constexpr auto poll_every = std::chrono::milliseconds{20};
 constexpr std::size_t engine_clients = 8; // where an engine on two cores is fastest
+constexpr std::size_t some_clients = 8;   // for what is not measured
 
 double seconds_since(clock::time_point begin) { return std::chrono::duration<double>(clock::now() - begin).count(); }
 
@@ -47,61 +48,67 @@ std::string secret_spec(const std::string& name) {
   return R"({"Name":")" + name + R"(","Data":")" + text::base64_encode(std::string(500, 's')) + R"("})";
 }
 
-struct loop_result {
-  double wall_s = 0;
-  std::vector<double> latency_ms;
-  std::size_t errors = 0;
-  std::string first_error;
-};
-
-// Runs work(client, i) for i in [0, n) from `clients` threads, each with its own connection.
-loop_result closed_loop(const std::string& api, std::size_t n, std::size_t clients,
-                        const std::function<void(api_client&, std::size_t)>& work) {
-  loop_result out;
+// `count` containers on the engine, by as many threads as it is fastest with; gives the seconds.
+double on_the_engine(const std::string& engine, std::size_t count, const std::function<void(api_client&, std::size_t)>& work) {
   std::mutex mutex;
+  std::string problem;
   std::atomic<std::size_t> next{0};
   const auto begin = clock::now();
   std::vector<std::thread> threads;
-  for (std::size_t c = 0; c < clients; ++c)
+  for (std::size_t c = 0; c < engine_clients; ++c)
     threads.emplace_back([&] {
-      api_client client{api};
-      std::vector<double> mine;
-      for (std::size_t i; (i = next++) < n;) {
-        const auto start = clock::now();
+      api_client client{engine};
+      for (std::size_t i; (i = next++) < count;) {
         try {
           work(client, i);
-          mine.push_back(seconds_since(start) * 1e3);
         } catch (const std::exception& error) {
           const std::lock_guard lock{mutex};
-          if (out.errors++ == 0)
-            out.first_error = error.what();
+          problem = error.what();
         }
       }
-      const std::lock_guard lock{mutex};
-      out.latency_ms.insert(out.latency_ms.end(), mine.begin(), mine.end());
     });
   for (auto& thread : threads)
     thread.join();
-  out.wall_s = seconds_since(begin);
-  return out;
+  if (!problem.empty())
+    throw api_error{"the engine itself failed: " + problem};
+  return seconds_since(begin);
 }
 
 void remove_all(const std::string& api, const std::string& path, const std::vector<std::string>& ids) {
-  closed_loop(api, ids.size(), engine_clients, [&](api_client& client, std::size_t i) {
-    if (!ids[i].empty())
-      client.must("DELETE", path + ids[i]);
-  });
+  const auto result = run_load(
+    api, ids.size(), some_clients, [&](std::size_t i) { return load_request{"DELETE", path + ids[i], {}}; },
+    [](std::size_t, const std::string&) {});
+  if (result.errors != 0)
+    throw api_error{std::to_string(result.errors) + " could not be removed: " + result.first_error};
+}
+
+load_result create_all(const target& t, write_kind kind, std::size_t n, std::size_t clients, std::vector<std::string>& ids) {
+  ids.assign(n, {});
+  return run_load(
+    t.api, n, clients,
+    [&](std::size_t) {
+      return kind == write_kind::service
+               ? load_request{"POST", "/services/create", service_spec(fresh_name("s"), t.image, 0)}
+               : load_request{"POST", "/secrets/create", secret_spec(fresh_name("x"))};
+    },
+    [&](std::size_t i, const std::string& body) { ids[i] = text_of(body, "ID"); });
 }
 
 std::vector<std::string> create_services(const target& t, std::size_t n) {
-  std::vector<std::string> ids(n);
-  closed_loop(t.api, n, engine_clients, [&](api_client& client, std::size_t i) {
-    ids[i] = text_of(client.must("POST", "/services/create", service_spec(fresh_name("s"), t.image, 0)), "ID");
-  });
+  std::vector<std::string> ids;
+  const auto result = create_all(t, write_kind::service, n, some_clients, ids);
+  if (result.errors != 0)
+    throw api_error{std::to_string(result.errors) + " services could not be created: " + result.first_error};
   return ids;
 }
 
-void add_latency(row& out, const loop_result& result) {
+// `n` times the same GET, one after the other.
+load_result read_all(const target& t, const std::string& path, std::size_t n) {
+  return run_load(
+    t.api, n, 1, [&](std::size_t) { return load_request{"GET", path, {}}; }, [](std::size_t, const std::string&) {});
+}
+
+void add_latency(row& out, const load_result& result) {
   out.metrics.push_back({"p50_ms", percentile(result.latency_ms, 50)});
   out.metrics.push_back({"p99_ms", percentile(result.latency_ms, 99)});
   if (result.errors != 0) {
@@ -172,17 +179,15 @@ void wait_removed(const target& t, const std::string& id) {
 double raw_engine(const target& t, const std::string& image, std::size_t count) {
   std::vector<std::string> ids(count);
   const auto body = R"({"Image":")" + image + R"(","Cmd":["sleep","100000"],"HostConfig":{"NetworkMode":"default"}})";
-  const auto result = closed_loop(t.engine, count, engine_clients, [&](api_client& engine, std::size_t i) {
+  const auto wall = on_the_engine(t.engine, count, [&](api_client& engine, std::size_t i) {
     ids[i] = text_of(engine.must("POST", "/containers/create", body), "Id");
     engine.must("POST", "/containers/" + ids[i] + "/start");
   });
-  closed_loop(t.engine, count, engine_clients, [&](api_client& engine, std::size_t i) {
+  on_the_engine(t.engine, count, [&](api_client& engine, std::size_t i) {
     if (!ids[i].empty())
       engine.must("DELETE", "/containers/" + ids[i] + "?force=1&v=1");
   });
-  if (result.errors != 0)
-    throw api_error{"the engine itself failed: " + result.first_error};
-  return result.wall_s;
+  return wall;
 }
 
 } // namespace
@@ -190,15 +195,11 @@ double raw_engine(const target& t, const std::string& image, std::size_t count) 
 row measure_writes(const target& t, write_kind kind, std::size_t clients, std::size_t requests, int round) {
   const bool service = kind == write_kind::service;
   return guarded({service ? "write-service" : "write-secret", clients_text(clients), t.side, round, {}, {}}, [&](row& out) {
-    std::vector<std::string> ids(requests);
+    std::vector<std::string> ids;
     const auto cpu = cpu_seconds(t.pid);
-    const auto result = closed_loop(t.api, requests, clients, [&](api_client& client, std::size_t i) {
-      const auto name = fresh_name(service ? "s" : "x");
-      ids[i] = text_of(service ? client.must("POST", "/services/create", service_spec(name, t.image, 0))
-                               : client.must("POST", "/secrets/create", secret_spec(name)),
-                       "ID");
-    });
+    const auto result = create_all(t, kind, requests, clients, ids);
     const auto used = cpu_seconds(t.pid) - cpu;
+    std::erase(ids, std::string{});
     remove_all(t.api, service ? "/services/" : "/secrets/", ids);
     out.metrics.push_back({"per_s", static_cast<double>(result.latency_ms.size()) / result.wall_s, true});
     out.metrics.push_back({"cpu_ms_each", used * 1e3 / static_cast<double>(requests)});
@@ -209,9 +210,7 @@ row measure_writes(const target& t, write_kind kind, std::size_t clients, std::s
 row measure_read_one(const target& t, std::size_t requests, int round) {
   return guarded({"read-one", "1 client", t.side, round, {}, {}}, [&](row& out) {
     const auto ids = create_services(t, 1);
-    const auto result = closed_loop(t.api, requests, 1, [&](api_client& client, std::size_t) {
-      client.must("GET", "/services/" + ids.front());
-    });
+    const auto result = read_all(t, "/services/" + ids.front(), requests);
     remove_all(t.api, "/services/", ids);
     out.metrics.push_back({"per_s", static_cast<double>(result.latency_ms.size()) / result.wall_s, true});
     add_latency(out, result);
@@ -221,9 +220,7 @@ row measure_read_one(const target& t, std::size_t requests, int round) {
 row measure_read_list(const target& t, std::size_t services, std::size_t requests, int round) {
   return guarded({"read-list", std::to_string(services) + " services", t.side, round, {}, {}}, [&](row& out) {
     const auto ids = create_services(t, services);
-    const auto result = closed_loop(t.api, requests, 1, [&](api_client& client, std::size_t) {
-      client.must("GET", "/services");
-    });
+    const auto result = read_all(t, "/services", requests);
     remove_all(t.api, "/services/", ids);
     add_latency(out, result);
   });
