@@ -56,9 +56,10 @@ bool nothing_happened(const failure& why, bool write) {
 }
 
 // Reads are answered here, behind a read index; writes by the leader. Nothing has happened when there is no leader, so the
-// request waits for one; any other answer is the answer.
-template <class Reply, class Request>
-void call_control(self_ptr self, const Request& request, caf::typed_response_promise<Reply> promise, bool write, instant began) {
+// request waits for one; any other answer is the answer. `request` is a message so that keeping it for another try costs
+// no copy of what may be a large spec.
+template <class Reply>
+void call_control(self_ptr self, const caf::message& request, caf::typed_response_promise<Reply> promise, bool write, instant began) {
   auto& st = self->state;
   if (auto refused = st.membership.may_manage(); !refused.ok()) {
     promise.deliver(to_error(refused));
@@ -77,7 +78,7 @@ void call_control(self_ptr self, const Request& request, caf::typed_response_pro
   const auto target = !write || st.leader ? st.control : st.remote.control;
   if (!target)
     return again({errc::not_leader, "no leader is known"});
-  self->request(target, call_deadline - (time_of(self).now - began), request)
+  self->request(caf::actor_cast<caf::actor>(target), call_deadline - (time_of(self).now - began), request)
     .then([promise](Reply& reply) mutable { promise.deliver(std::move(reply)); },
           [promise, again, write](const caf::error& err) mutable {
             const auto why = to_failure(err);
@@ -89,11 +90,11 @@ void call_control(self_ptr self, const Request& request, caf::typed_response_pro
 }
 
 template <class Reply, class Request>
-caf::result<Reply> control(self_ptr self, const Request& request, bool write) {
+caf::result<Reply> control(self_ptr self, Request&& request, bool write) {
   if (auto refused = self->state.membership.may_manage(); !refused.ok())
     return to_error(refused);
   auto promise = self->make_response_promise<Reply>();
-  call_control<Reply>(self, request, promise, write, time_of(self).now);
+  call_control<Reply>(self, caf::make_message(std::forward<Request>(request)), promise, write, time_of(self).now);
   return promise;
 }
 
@@ -239,7 +240,7 @@ node_root_interface::behavior_type node_root(self_ptr self, node_options opts) {
     [self](const UnlockSwarm& request) { return unlock_swarm(self, request); },
     [self](const ReadUnlockKey& request) { return control<UnlockKey>(self, request, false); },
     [self](const ReadLocalNode&) -> caf::result<LocalNode> { return describe_node(self); },
-    [self](const ControlRequest& request) { return control<Written>(self, request, true); },
+    [self](ControlRequest& request) { return control<Written>(self, std::move(request), true); },
     [self](const ReadObjects& request) { return control<ObjectsRead>(self, request, false); },
     [self](subscribe_atom, const store_subscriber& reader) { return subscribe(self, reader); },
     [self](const SubscribeLogs& request, const log_sink& sink) { subscribe_logs(self, request, sink); },

@@ -1,6 +1,7 @@
 // Entries in, events and table writes out.
 #include "actors/store/store_actor.hpp"
 
+#include "actors/store/batch_merger.hpp"
 #include "runtime/log.hpp"
 
 namespace swarm::store {
@@ -9,14 +10,8 @@ namespace {
 
 using self_ptr = observed_ptr<store_actor, store_state>;
 
-bool is_empty(const EventBatch& batch) {
-  return batch.services_size() + batch.templates_size() + batch.tasks_size() + batch.nodes_size() + batch.secrets_size()
-           + batch.configs_size() + batch.networks_size() + batch.clusters_size()
-         == 0;
-}
-
 void publish(self_ptr self, EventBatch&& batch) {
-  if (is_empty(batch) || self->state.subscribers.empty())
+  if (self->state.subscribers.empty())
     return;
   ++self->state.event_batches;
   const auto shared = caf::make_message(std::move(batch));
@@ -24,7 +19,7 @@ void publish(self_ptr self, EventBatch&& batch) {
     caf::anon_send(subscriber, shared);
 }
 
-CommandResult apply_command(self_ptr self, const Entry& entry, SaveState& save) {
+CommandResult apply_command(self_ptr self, const Entry& entry, SaveState& save, batch_merger& events) {
   auto& core = *self->state.core;
   Command command;
   if (!command.ParseFromString(entry.data())) {
@@ -43,7 +38,7 @@ CommandResult apply_command(self_ptr self, const Entry& entry, SaveState& save) 
   else
     for (auto& row : done.writes)
       save.mutable_writes()->Add(std::move(row));
-  publish(self, std::move(done.events));
+  events.put(std::move(done.events));
   return std::move(done.result);
 }
 
@@ -61,10 +56,11 @@ EntriesApplied apply_entries(self_ptr self, const ApplyEntries& request) {
   auto& core = *self->state.core;
   EntriesApplied answer;
   SaveState save;
+  batch_merger events{[self](EventBatch&& batch) { publish(self, std::move(batch)); }};
   for (const auto& entry : request.entries()) {
     const bool known = entry.log_index() <= core.applied_index();
     if (entry.type() == ENTRY_TYPE_COMMAND) {
-      *answer.add_results() = known ? known_result(entry) : apply_command(self, entry, save);
+      *answer.add_results() = known ? known_result(entry) : apply_command(self, entry, save, events);
     } else if (!known) {
       if (entry.type() == ENTRY_TYPE_CONFIGURATION && !save.mutable_membership()->ParseFromString(entry.data()))
         log::error(self->label(), "malformed_membership", {{"log_index", entry.log_index()}});
@@ -76,6 +72,7 @@ EntriesApplied apply_entries(self_ptr self, const ApplyEntries& request) {
       save.set_applied_term(entry.term());
     }
   }
+  events.flush();
   if (save.applied_index() != 0)
     self->send(self->state.storage, std::move(save));
   answer.set_applied_index(core.applied_index());
@@ -102,7 +99,9 @@ void finish_reload(self_ptr self, std::uint64_t applied_index) {
   st.snapshot.reset();
   st.reload.reset();
   ++st.reloads;
-  publish(self, std::move(changes));
+  batch_merger events{[self](EventBatch&& batch) { publish(self, std::move(batch)); }};
+  events.put(std::move(changes));
+  events.flush();
   EntriesApplied answer;
   answer.set_applied_index(applied_index);
   promise.deliver(std::move(answer));
