@@ -83,7 +83,9 @@ manager_part::manager_part(caf::actor_system& system, manager_options opts, lead
     stand_alone(*disk.storage, start, opts);
   auto store = load_store(disk);
   disk_ = disk.storage;
-  storage_ = system.spawn<caf::detached>(storage::storage_writer, disk.storage, storage::storage_options{});
+  storage::storage_options writing;
+  writing.hurry = true;
+  storage_ = system.spawn<caf::detached>(storage::storage_writer, disk.storage, writing);
   store_ = system.spawn(store::store_keeper, std::move(store), storage_);
   raft::raft_actor_options raft;
   raft.tick = raft_tick;

@@ -66,11 +66,18 @@ bool adds_objects(const Command& command) {
   });
 }
 
-/// What comes while STORAGE writes is one entry batch, one write, one message to each member, and one step of the store.
+/// What is gathered is one entry batch, one write, one message to each member, and one step of the store.
 void propose_gathered(self_ptr self) {
   auto& st = self->state;
-  if (st.gathered.empty() || st.appends_in_flight >= st.opts.max_appends_in_flight)
+  const auto at = now(self);
+  if (!st.pacer.may_begin(at, st.gathered.size())) {
+    const auto until = st.gathered.empty() ? std::nullopt : st.pacer.ask_again(at);
+    if (until && until != st.paced_until) {
+      st.paced_until = until;
+      self->delayed_send(self, *until - at, tick_atom_v);
+    }
     return;
+  }
   propose batch{std::move(st.gathered)};
   st.gathered.clear();
   handle(self, std::move(batch));
@@ -169,7 +176,7 @@ void release_held(self_ptr self) {
 
 void on_appended(self_ptr self, std::uint64_t sequence, const Appended& done) {
   auto& st = self->state;
-  --st.appends_in_flight;
+  st.pacer.ended(now(self));
   if (done.pressure() != st.pressure)
     log::warn(self->label(), done.pressure() ? "database_nearly_full" : "database_has_room");
   st.pressure = done.pressure();
@@ -189,7 +196,7 @@ void write(self_ptr self, ready& work) {
     *append.mutable_hard_state() = *work.hard_state;
   append.set_truncate_before(work.truncate_before);
   ++st.appends;
-  ++st.appends_in_flight;
+  st.pacer.began(now(self), work.entries.size());
   self->request(st.storage, st.opts.storage_deadline, std::move(append))
     .then([self, sequence = work.sequence](const Appended& done) { on_appended(self, sequence, done); },
           [self](const caf::error& err) { end(self, {errc::storage_failed, "the log cannot be written: " + to_failure(err).message}); });
@@ -512,6 +519,8 @@ void on_link_changed(self_ptr self, const LinkChanged& change) {
 void on_tick(self_ptr self) {
   catch_up(self);
   arm(self);
+  if (!self->state.ending)
+    propose_gathered(self);
 }
 
 ActorStatus status_of(self_ptr self, const ReadStatus& request) {
@@ -529,7 +538,7 @@ ActorStatus status_of(self_ptr self, const ReadStatus& request) {
   facts["log_bytes"] = std::to_string(core.log().bytes());
   facts["config"] = render(core.config());
   facts["pending_commands"] = std::to_string(st.proposed.size() + st.in_log.size());
-  facts["appends_in_flight"] = std::to_string(st.appends_in_flight);
+  facts["appends_in_flight"] = std::to_string(st.pacer.in_flight());
   facts["commands"] = std::to_string(st.commands);
   facts["refused"] = std::to_string(st.refused);
   facts["unknown"] = std::to_string(st.unknown);
@@ -551,6 +560,7 @@ raft_actor::behavior_type raft_member(self_ptr self, raft_actor_options opts, re
                                       store_actor store, leadership_listener listener, raft_peers peers) {
   auto& st = self->state;
   st.opts = std::move(opts);
+  st.pacer = append_pacer{st.opts.pace};
   st.storage = std::move(storage);
   st.store = std::move(store);
   st.listener = std::move(listener);

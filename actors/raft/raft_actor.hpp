@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "actors/raft/append_pacer.hpp"
 #include "actors/raft/raft_core.hpp"
 #include "messages/interfaces.hpp"
 #include "runtime/observed.hpp"
@@ -18,7 +19,7 @@ struct raft_actor_options {
   duration tick = milliseconds{25};
   duration sleep_max = seconds{1};           ///< ticks that do nothing are made up for later, but not later than this
   std::size_t max_pending = 10'000;          ///< commands that wait for their result; more are refused
-  std::size_t max_appends_in_flight = 1;     ///< while STORAGE is writing so many, proposals gather into the next
+  append_pacer::options pace;                ///< what is proposed while STORAGE writes gathers into the next write
   duration storage_deadline = seconds{12};   ///< a little more than the core's own watch over the disk
   duration apply_deadline = seconds{60};
 };
@@ -57,7 +58,8 @@ struct raft_state {
   std::map<log_index, waiting_change> changes_in_log;        ///< answered when the entry is applied
   std::deque<held_messages> held;
   std::uint64_t persisted_sequence = 0;
-  std::size_t appends_in_flight = 0;
+  append_pacer pacer;
+  std::optional<instant> paced_until; ///< a tick is on its way for what was gathered
   term_number leading_term = 0; ///< 0 = not leading
   LeadershipChanged leadership; ///< as it was told, with the leader's node and address
   std::optional<LeadershipChanged> untold; ///< we lead, but STORE does not yet hold what was decided before

@@ -5,6 +5,7 @@
 
 #include "runtime/crypto/bytes.hpp"
 #include "runtime/log.hpp"
+#include "runtime/thread_priority.hpp"
 
 namespace swarm::storage {
 
@@ -330,6 +331,8 @@ ActorStatus status(self_ptr self, const ReadStatus& request) {
 storage_actor::behavior_type storage_writer(self_ptr self, std::shared_ptr<disk> disk, storage_options opts) {
   auto& st = self->state;
   st.opts = opts;
+  if (opts.hurry)
+    hurry_this_thread();
   st.disk = std::move(disk);
   st.core = commit_core{opts.commit};
   st.usage = st.disk->usage();

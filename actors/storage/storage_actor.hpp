@@ -44,6 +44,7 @@ struct storage_options {
   std::size_t snapshots_max = 4;               ///< open at a time, each a SNAPSHOT READER with its own thread
   snapshot_reader_options reader;
   bool reader_threads = true;                  ///< false under a test coordinator, which has one thread
+  bool hurry = false;                          ///< the writer has a thread of its own, and it goes before others
 };
 
 struct storage_counters {

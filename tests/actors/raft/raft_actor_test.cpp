@@ -221,7 +221,7 @@ TEST_F(raft_actor_test, a_command_is_answered_when_the_store_has_applied_it_and_
 
 TEST_F(raft_actor_test, commands_gather_into_one_write_while_the_disk_is_behind) {
   raft::raft_actor_options opts;
-  opts.max_appends_in_flight = 2;
+  opts.pace.in_flight_max = 2;
   start({1}, opts);
   log->hold_appends = true;
   const auto before = log->appended.size();
@@ -236,6 +236,29 @@ TEST_F(raft_actor_test, commands_gather_into_one_write_while_the_disk_is_behind)
   for (std::size_t i = 0; i < requests.size(); ++i)
     requests[i].receive([&](const CommandResult& result) { EXPECT_EQ(result.log_index(), i + 2) << "in the order of asking"; },
                         [](const caf::error& err) { ADD_FAILURE() << to_failure(err).message; });
+}
+
+TEST_F(raft_actor_test, after_a_write_for_many_the_next_waits_for_company) {
+  start({1});
+  log->hold_appends = true;
+  const auto before = log->appended.size();
+  std::vector<decltype(send_command(0))> requests;
+  for (int i = 0; i < 4; ++i)
+    requests.push_back(send_command(i));
+  advance(milliseconds{1}, milliseconds{1});
+  release_appends(); // of one; then three go together
+  ASSERT_EQ(log->appended.size(), before + 2);
+  advance(milliseconds{1}, milliseconds{1});
+  log->hold_appends = false;
+  release_appends();
+  requests.push_back(send_command(4));
+  requests.push_back(send_command(5));
+  EXPECT_EQ(log->appended.size(), before + 2) << "others may be on their way";
+  advance(milliseconds{2}, milliseconds{1});
+  ASSERT_EQ(log->appended.size(), before + 3);
+  EXPECT_EQ(log->appended.back().entries_size(), 2);
+  for (auto& request : requests)
+    request.receive([](const CommandResult&) {}, [](const caf::error& err) { ADD_FAILURE() << to_failure(err).message; });
 }
 
 TEST_F(raft_actor_test, more_than_max_pending_commands_are_refused) {
