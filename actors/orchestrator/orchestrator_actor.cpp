@@ -40,9 +40,10 @@ void deliver(self_ptr self, routing plan, const caf::message& whole) {
   auto& st = self->state;
   for (const auto& id : plan.fresh)
     spawn_service(self, id);
-  if (plan.whole_to) {
-    ++st.forwarded_whole;
-    send_to(st.services[*plan.whole_to], whole);
+  if (!plan.whole_to.empty()) {
+    for (const auto& id : plan.whole_to)
+      send_to(st.services[id], whole);
+    st.forwarded_whole += plan.whole_to.size();
     return;
   }
   const bool some = plan.common.nodes_size() + plan.common.networks_size() + plan.common.clusters_size() > 0;

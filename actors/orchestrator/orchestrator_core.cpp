@@ -7,6 +7,7 @@ namespace swarm::orchestrator {
 
 namespace {
 
+constexpr std::size_t few_services = 64; // that look through a batch of each other's events
 constexpr duration enforce_again_after = seconds{1};
 
 bool has_common(const EventBatch& batch) {
@@ -175,8 +176,8 @@ routing orchestrator_core::route(const EventBatch& batch) {
       out.common = common_of(batch);
     return out;
   }
-  if (!common && concerned.size() == 1) {
-    out.whole_to = *concerned.begin();
+  if (!common && (concerned.size() == 1 || (batch.tasks_size() == 0 && concerned.size() <= few_services))) {
+    out.whole_to.assign(concerned.begin(), concerned.end());
     return out;
   }
   if (common)

@@ -19,8 +19,9 @@ namespace swarm::orchestrator {
 /// How one batch goes to the SERVICE actors.
 struct routing {
   std::vector<service_id> fresh; ///< to be spawned first; each gets base() before anything else
-  /// Set: only this service is concerned, the batch goes to it as it is.
-  std::optional<service_id> whole_to;
+  /// Not empty: the batch goes to these as it is, and nothing to others. A service finds its own events in it: cheaper than
+  /// copies while there are few.
+  std::vector<service_id> whole_to;
   /// The batch goes to every service as it is.
   bool whole_to_all = false;
   /// Otherwise: to each of these its own part; to every other the common part, if it is not empty.

@@ -134,8 +134,10 @@ private:
       if (const auto it = services_.find(id); it != services_.end())
         take(id, it->second->apply(host_.now(), batch));
     };
-    if (plan.whole_to)
-      return give(*plan.whole_to, whole);
+    for (const auto& id : plan.whole_to)
+      give(id, whole);
+    if (!plan.whole_to.empty())
+      return;
     std::vector<service_id> all;
     for (const auto& [id, service] : services_)
       all.push_back(id);

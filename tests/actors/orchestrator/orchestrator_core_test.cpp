@@ -33,8 +33,22 @@ TEST_F(orchestrator_core_test, a_batch_of_one_service_goes_to_it_whole) {
   add_task(batch, a, 1);
   const auto out = core.route(batch);
   EXPECT_EQ(out.fresh, std::vector<service_id>{service_id{a}});
-  EXPECT_EQ(out.whole_to, service_id{a});
+  EXPECT_EQ(out.whole_to, std::vector<service_id>{service_id{a}});
   EXPECT_TRUE(out.parts.empty());
+}
+
+TEST_F(orchestrator_core_test, a_batch_of_a_few_services_without_tasks_goes_to_each_of_them_whole) {
+  EventBatch batch;
+  add_service(batch, b);
+  add_service(batch, a);
+  const auto out = core.route(batch);
+  EXPECT_EQ(out.whole_to, (std::vector<service_id>{service_id{a}, service_id{b}}));
+  EXPECT_EQ(out.fresh, out.whole_to);
+  EXPECT_TRUE(out.parts.empty());
+  EventBatch many;
+  for (std::uint64_t i = 0; i < 65; ++i)
+    add_service(many, test::nth_id(100 + i));
+  EXPECT_EQ(core.route(many).parts.size(), 65U);
 }
 
 TEST_F(orchestrator_core_test, a_batch_of_two_services_is_split_and_no_event_is_lost) {
