@@ -43,7 +43,7 @@ cluster_knobs knobs_of(const scenario& which, std::uint64_t seed) {
 scenario_play::scenario_play(const scenario& which, std::uint64_t seed)
     : which_{which}, rng_{seed ^ 0x91a7ull}, any_time_{rng_.below(any_time_us)} {
   which.write(*this);
-  moment("at any time", [this] { return step_ > 0 && now() >= step_began_ && now() >= any_time_; });
+  moment("at any time", [this] { return step_ == steps_.size() || (step_ > 0 && now() >= any_time_); });
   const auto pair = (seed == 0 ? 0 : seed - 1) % (moments_.size() * ways);
   moment_ = pair % moments_.size();
   way_ = static_cast<way>(pair / moments_.size());
@@ -250,7 +250,7 @@ void scenario_play::change_leader(way how) {
 void scenario_play::finish() {
   if (ended_at_ == 0) {
     if (!changing_)
-      throw violation{"the moment \"" + moments_[moment_].name + "\" never came"};
+      throw violation{"the moment \"" + moments_[moment_].name + "\" never came"}; // a scenario that proves nothing
     if (changed_at_ == 0 || now() < changed_at_ + settle_us)
       return;
     ended_at_ = now();

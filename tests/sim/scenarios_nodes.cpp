@@ -54,6 +54,7 @@ void drain_start_first(scenario_play& p) { drain(p, UPDATE_ORDER_START_FIRST); }
 void global_service(scenario_play& p) {
   constexpr unsigned nodes = 4, late = 3, drained = 0;
   auto spec = web(0);
+  spec.clear_mode();
   spec.mutable_mode()->mutable_global();
   restart_with(spec, RESTART_CONDITION_ANY, 500);
   const auto settled = [&p]() -> std::string {

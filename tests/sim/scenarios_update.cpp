@@ -116,7 +116,7 @@ void update_pauses(scenario_play& p) {
   p.moment("when it has failed", [&p] { return p.seen().failed() > 0; });
   p.moment("when it is paused", [&p] { return p.seen().update_state() == UPDATE_STATE_PAUSED; });
   p.moment("in the update after that", [&p] { return p.seen().running("better") > 0; });
-  p.always([&p] { return at_least("containers", p.seen().running(), replicas - 3); });
+  p.always([&p] { return at_least("containers", p.seen().running(), replicas - 2); });
   p.at_last([&p] { return complaint(update_is(p, UPDATE_STATE_COMPLETED), up(p, "better", replicas)); });
 }
 
@@ -137,7 +137,8 @@ void update_rolls_back(scenario_play& p) {
   p.moment("within the rollback", [&p] { return is_rolling_back(p) && p.seen().created("old") > replicas; });
   p.moment("within its monitor period", [&p] { return is_rolling_back(p) && p.seen().running("old") == replicas; });
   p.moment("when it is back", [&p] { return p.seen().update_state() == UPDATE_STATE_ROLLBACK_COMPLETED; });
-  p.always([&p] { return at_least("containers", p.seen().running(), replicas - 3); });
+  // A leader that dies before it is told of the failures leaves two that look well: the next two follow at once.
+  p.always([&p] { return at_least("containers", p.seen().running(), replicas - 4); });
   p.at_last([&p, is_back] { return complaint(is_back(), at_least("untouched slots", untouched(p), replicas - 4)); });
 }
 
