@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "messages/driver.pb.h"
 #include "messages/store.pb.h"
 
 namespace swarm::sim {
@@ -22,6 +23,8 @@ public:
   /// Time begins, the cluster is being set up.
   virtual void begin(cluster_world& world) = 0;
   virtual void committed(const EventBatch& events) = 0;
+  /// An agent begins a task with everything that it needs.
+  virtual void described(const TaskDescription& task) = 0;
   virtual void container_started(const std::string& task) = 0;
   virtual void container_ended(const std::string& task, std::int64_t exit_code) = 0;
   /// Of a container that starts now; nothing: it runs until it is stopped.

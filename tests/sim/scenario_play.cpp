@@ -129,6 +129,27 @@ scenario_play::request scenario_play::availability(unsigned worker, NodeAvailabi
   };
 }
 
+scenario_play::request scenario_play::create_secret(const std::string& name, const std::string& data) const {
+  return [this, name, data]() -> std::optional<ControlRequest> {
+    if (!watch_.secret(name).empty())
+      return std::nullopt;
+    ControlRequest out;
+    out.mutable_create_secret()->mutable_spec()->set_name(name);
+    out.mutable_create_secret()->mutable_spec()->set_data(data);
+    return out;
+  };
+}
+
+scenario_play::request scenario_play::remove_secret(const std::string& name) const {
+  return [this, name]() -> std::optional<ControlRequest> {
+    if (watch_.secret(name).empty())
+      return std::nullopt;
+    ControlRequest out;
+    out.mutable_remove_secret()->set_secret_id(watch_.secret(name));
+    return out;
+  };
+}
+
 scenario_play::verdict scenario_play::lasts(std::uint64_t us) const {
   return [this, us] { return now() >= step_began_ + us ? "" : "its time is not over"; };
 }

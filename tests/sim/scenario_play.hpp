@@ -62,11 +62,14 @@ public:
   [[nodiscard]] request change_image(const std::string& image) const;
   [[nodiscard]] request roll_back(const std::string& to_image) const;
   [[nodiscard]] request availability(unsigned worker, NodeAvailability wanted) const;
+  [[nodiscard]] request create_secret(const std::string& name, const std::string& data) const;
+  [[nodiscard]] request remove_secret(const std::string& name) const;
   [[nodiscard]] verdict lasts(std::uint64_t us) const; ///< so long since the step has begun
 
   // -- cluster_script -----------------------------------------------------------------------------------------------------
   void begin(cluster_world& world) override;
   void committed(const EventBatch& events) override;
+  void described(const TaskDescription& task) override { watch_.described(task); }
   void container_started(const std::string& task) override;
   void container_ended(const std::string& task, std::int64_t exit_code) override;
   [[nodiscard]] std::optional<fate> fate_of(const std::string& task) override;

@@ -14,6 +14,11 @@ void scenario_watch::committed(std::uint64_t now_us, const EventBatch& events) {
       nodes_.erase(event.node().id());
     else
       nodes_[event.node().id()] = event.node();
+  for (const auto& event : events.secrets())
+    if (event.kind() == CHANGE_KIND_REMOVED)
+      std::erase_if(secrets_, [&](const auto& item) { return item.second == event.secret().id(); });
+    else
+      secrets_[event.secret().spec().name()] = event.secret().id();
   for (const auto& event : events.templates())
     if (event.kind() != CHANGE_KIND_REMOVED)
       images_[event.template_().spec_version()] = event.template_().spec().container_spec().image();
@@ -34,6 +39,18 @@ void scenario_watch::committed(std::uint64_t now_us, const EventBatch& events) {
     else
       task.row = event.task();
   }
+}
+
+void scenario_watch::described(const TaskDescription& task) {
+  auto& files = tasks_[task.task_id()].files;
+  files.clear();
+  for (const auto& file : task.secret_files())
+    files += file.data();
+}
+
+std::string scenario_watch::secret(const std::string& name) const {
+  const auto it = secrets_.find(name);
+  return it == secrets_.end() ? "" : it->second;
 }
 
 void scenario_watch::container_started(std::uint64_t now_us, const std::string& task) { tasks_[task].started_us = now_us; }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "messages/driver.pb.h"
 #include "messages/store.pb.h"
 
 namespace swarm::sim {
@@ -13,6 +14,7 @@ namespace swarm::sim {
 struct watched_task {
   Task row;              ///< as committed last
   std::string image;
+  std::string files;     ///< contents of its secrets and configs, as its agent has them
   bool removed = false;
   std::uint64_t created_us = 0;
   std::uint64_t started_us = 0; ///< its container; 0 = never
@@ -28,6 +30,7 @@ public:
   using tasks = std::vector<const watched_task*>; ///< in the order of their creation
 
   void committed(std::uint64_t now_us, const EventBatch& events);
+  void described(const TaskDescription& task);
   void container_started(std::uint64_t now_us, const std::string& task);
   void container_ended(std::uint64_t now_us, const std::string& task, std::int64_t exit_code);
 
@@ -35,6 +38,7 @@ public:
   [[nodiscard]] const Service* service() const { return has_service_ ? &service_ : nullptr; }
   [[nodiscard]] UpdateState update_state() const { return service_.update_status().state(); }
   [[nodiscard]] const std::string& image() const { return service_.spec().task_template().container_spec().image(); }
+  [[nodiscard]] std::string secret(const std::string& name) const; ///< its id; "" = there is none
   [[nodiscard]] const Node* node(const std::string& id) const;
   /// All that ever were.
   [[nodiscard]] tasks all() const;
@@ -62,6 +66,7 @@ private:
   bool has_service_ = false;
   std::map<std::uint64_t, std::string> images_; ///< by spec version
   std::map<std::string, Node> nodes_;
+  std::map<std::string, std::string> secrets_; ///< name -> id
   std::map<std::string, watched_task> tasks_;
   std::vector<std::string> order_;
 };

@@ -13,6 +13,8 @@ const std::vector<scenario>& scenarios() {
     {.name = "update_rolls_back", .what = "the new version fails: all is rolled back, and told to be", .write = update_rolls_back},
     {.name = "roll_back_twice", .what = "an update is rolled back half-way, and that again: the new version is everywhere", .write = roll_back_twice},
     {.name = "update_and_scale", .what = "a service is scaled in the middle of its update", .write = update_and_scale},
+    {.name = "update_secret", .what = "another secret takes the place of one: each container has its version's, and the first can go",
+     .write = update_secret},
     {.name = "restart_attempts", .what = "no slot has more than the allowed attempts, each waits twice as long as the one before",
      .write = restart_attempts},
     {.name = "restart_window", .what = "attempts within a window", .write = restart_window},

@@ -180,4 +180,38 @@ void update_and_scale(scenario_play& p) {
   });
 }
 
+void update_secret(scenario_play& p) {
+  const auto fine = [] { return std::string{}; };
+  const auto with_secret = [&p](ServiceSpec& spec, const std::string& name) {
+    spec.mutable_task_template()->mutable_container_spec()->clear_secrets();
+    test::use_secret(spec, p.seen().secret(name), name);
+  };
+  p.step("create the first secret", p.create_secret("one", "data of old"), fine);
+  p.step("create", [&p, with_secret] {
+    auto spec = updated_service(update_config(2, 500, 1'000));
+    with_secret(spec, "one");
+    return p.create(spec)();
+  }, [&p] { return up(p, "old", replicas); });
+  p.step("create the second secret", p.create_secret("two", "data of new"), fine);
+  p.step("update", p.change([with_secret](ServiceSpec& spec) {
+    with_secret(spec, "two");
+    spec.mutable_task_template()->mutable_container_spec()->set_image("new");
+  }), [&p] { return complaint(update_is(p, UPDATE_STATE_COMPLETED), up(p, "new", replicas)); });
+  // The previous specification names it: a rollback would need it.
+  p.step("update once more", p.change_image("newer"), [&p] { return complaint(update_is(p, UPDATE_STATE_COMPLETED), up(p, "newer", replicas)); });
+  p.step("remove the first secret", p.remove_secret("one"), fine);
+  p.moment("when the second secret is there", [&p] { return !p.seen().secret("two").empty(); });
+  p.moment("when the service names it", [&p] { return p.seen().service() != nullptr && p.seen().image() == "new"; });
+  p.moment("when a new task is placed", [&p] { return p.seen().created("new") > 0; });
+  p.moment("when half is replaced", [&p] { return p.seen().running("new") >= replicas / 2; });
+  p.moment("when the first secret is gone", [&p] { return !p.seen().secret("two").empty() && p.seen().secret("one").empty(); });
+  p.always([&p]() -> std::string {
+    for (const auto* task : p.seen().all())
+      if (task->started_us != 0 && task->files != (task->image == "old" ? "data of old" : "data of new"))
+        return "task " + task->row.id() + " of " + task->image + " has \"" + task->files + '"';
+    return {};
+  });
+  p.at_last([&p] { return complaint(up(p, "newer", replicas), replaced_once(p, {"old", "new", "newer"})); });
+}
+
 } // namespace swarm::sim
