@@ -50,8 +50,8 @@ scenario_play::scenario_play(const scenario& which, std::uint64_t seed)
 }
 
 std::string scenario_play::variant() const {
-  static constexpr const char* names[ways] = {"the leader crashes", "the leader stops", "the leader is cut off", "the leader freezes",
-                                              "two leaders crash"};
+  static constexpr const char* names[ways] = {"the leader crashes", "the leader stops", "the leader is cut off",
+                                              "the leader freezes", "two leaders crash"};
   return std::string{which_.name} + ", " + moments_[moment_].name + ": " + names[static_cast<int>(way_)];
 }
 
@@ -97,7 +97,8 @@ scenario_play::request scenario_play::change(std::function<void(ServiceSpec&)> e
 }
 
 scenario_play::request scenario_play::change_image(const std::string& image) const {
-  return change([image](ServiceSpec& spec) { spec.mutable_task_template()->mutable_container_spec()->set_image(image); });
+  return change(
+      [image](ServiceSpec& spec) { spec.mutable_task_template()->mutable_container_spec()->set_image(image); });
 }
 
 scenario_play::request scenario_play::roll_back(const std::string& to_image) const {
@@ -250,19 +251,13 @@ void scenario_play::change_leader(way how) {
   ++leaders_;
   changed_at_ = now();
   switch (how) {
-    case way::crash:
-      return crash(id);
-    case way::stop:
-      group.hand_over(id);
-      return group.after(200'000 + rng_.below(500'000), [this, id] { crash(id); });
-    case way::cut_off:
-      world_->cut_off(id, rng_.chance(50));
-      return group.after(1'500'000 + rng_.below(2'500'000), [this] { world_->reconnect(); });
-    case way::freeze:
-      return group.freeze(id, 700'000 + rng_.below(2'000'000));
-    case way::twice:
-      crash(id);
-      return group.after(tick_us + rng_.below(800'000), [this] { change_leader(way::crash); });
+  case way::crash: return crash(id);
+  case way::stop: group.hand_over(id); return group.after(200'000 + rng_.below(500'000), [this, id] { crash(id); });
+  case way::cut_off:
+    world_->cut_off(id, rng_.chance(50));
+    return group.after(1'500'000 + rng_.below(2'500'000), [this] { world_->reconnect(); });
+  case way::freeze: return group.freeze(id, 700'000 + rng_.below(2'000'000));
+  case way::twice: crash(id); return group.after(tick_us + rng_.below(800'000), [this] { change_leader(way::crash); });
   }
 }
 

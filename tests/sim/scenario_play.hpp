@@ -19,7 +19,7 @@ class scenario_play;
 
 struct scenario {
   const char* name;
-  const char* what;          ///< one sentence
+  const char* what; ///< one sentence
   unsigned workers = 3;
   unsigned late_workers = 0; ///< of these: not there in the beginning
   std::int64_t history = 2;
@@ -34,8 +34,8 @@ struct scenario {
 class scenario_play : public cluster_script {
 public:
   using condition = std::function<bool()>;
-  using verdict = std::function<std::string()>;                    ///< "" = fine, else what is not
-  using request = std::function<std::optional<ControlRequest>()>;  ///< nothing: it is as wanted
+  using verdict = std::function<std::string()>;                   ///< "" = fine, else what is not
+  using request = std::function<std::optional<ControlRequest>()>; ///< nothing: it is as wanted
   using fate_function = std::function<std::optional<fate>(const watched_task&)>;
 
   scenario_play(const scenario& which, std::uint64_t seed);

@@ -53,7 +53,9 @@ std::string scenario_watch::secret(const std::string& name) const {
   return it == secrets_.end() ? "" : it->second;
 }
 
-void scenario_watch::container_started(std::uint64_t now_us, const std::string& task) { tasks_[task].started_us = now_us; }
+void scenario_watch::container_started(std::uint64_t now_us, const std::string& task) {
+  tasks_[task].started_us = now_us;
+}
 
 void scenario_watch::container_ended(std::uint64_t now_us, const std::string& task, std::int64_t exit_code) {
   tasks_[task].ended_us = now_us;
@@ -107,14 +109,15 @@ std::size_t scenario_watch::completed() const {
 }
 
 std::string scenario_watch::render() const {
-  std::string out = service_.spec().name() + ": " + UpdateState_Name(update_state()) + ' ' + service_.update_status().message() + '\n';
+  std::string out = service_.spec().name() + ": " + UpdateState_Name(update_state()) + ' ' +
+                    service_.update_status().message() + '\n';
   for (const auto& [slot, tasks] : slots()) {
     out += "slot " + slot + '\n';
     for (const auto* t : tasks)
-      out += "  " + t->row.id() + ' ' + t->image + " created=" + std::to_string(t->created_us) + " started=" + std::to_string(t->started_us)
-             + " ended=" + std::to_string(t->ended_us) + " code=" + std::to_string(t->exit_code) + ' '
-             + TaskState_Name(t->row.status().state()) + " wanted " + TaskState_Name(t->row.desired_state())
-             + (t->removed ? " removed" : "") + '\n';
+      out += "  " + t->row.id() + ' ' + t->image + " created=" + std::to_string(t->created_us) +
+             " started=" + std::to_string(t->started_us) + " ended=" + std::to_string(t->ended_us) +
+             " code=" + std::to_string(t->exit_code) + ' ' + TaskState_Name(t->row.status().state()) + " wanted " +
+             TaskState_Name(t->row.desired_state()) + (t->removed ? " removed" : "") + '\n';
   }
   return out;
 }

@@ -12,9 +12,9 @@
 namespace swarm::sim {
 
 struct watched_task {
-  Task row;              ///< as committed last
+  Task row; ///< as committed last
   std::string image;
-  std::string files;     ///< contents of its secrets and configs, as its agent has them
+  std::string files; ///< contents of its secrets and configs, as its agent has them
   bool removed = false;
   std::uint64_t created_us = 0;
   std::uint64_t started_us = 0; ///< its container; 0 = never

@@ -45,7 +45,9 @@ inline std::string at_most(const std::string& what, std::uint64_t is, std::uint6
   return is <= wanted ? "" : of(what, is, wanted) + " or less";
 }
 inline std::string update_is(const scenario_play& p, UpdateState wanted) {
-  return p.seen().update_state() == wanted ? "" : "the update is " + UpdateState_Name(p.seen().update_state()) + ", not " + UpdateState_Name(wanted);
+  return p.seen().update_state() == wanted
+             ? ""
+             : "the update is " + UpdateState_Name(p.seen().update_state()) + ", not " + UpdateState_Name(wanted);
 }
 /// The first complaint, if there is any.
 template <class... Rest>
@@ -60,12 +62,16 @@ std::string complaint(std::string first, const Rest&... rest) {
 inline std::string up(const scenario_play& p, const std::string& image, std::uint64_t wanted) {
   const auto& seen = p.seen();
   const auto known = seen.count([&](const watched_task& t) {
-    return !t.removed && t.runs() && t.image == image && t.row.status().state() == TASK_STATE_RUNNING && t.row.desired_state() == TASK_STATE_RUNNING;
+    return !t.removed && t.runs() && t.image == image && t.row.status().state() == TASK_STATE_RUNNING &&
+           t.row.desired_state() == TASK_STATE_RUNNING;
   });
-  return complaint(equal("tasks of " + image + " that are up", known, wanted), equal("containers", seen.running(), wanted));
+  return complaint(equal("tasks of " + image + " that are up", known, wanted),
+                   equal("containers", seen.running(), wanted));
 }
 
-inline ServiceSpec web(std::uint64_t replicas, const std::string& image = "old") { return test::service_spec("web", replicas, image); }
+inline ServiceSpec web(std::uint64_t replicas, const std::string& image = "old") {
+  return test::service_spec("web", replicas, image);
+}
 
 inline UpdateConfig update_config(std::uint64_t parallelism, std::int64_t delay_ms, std::int64_t monitor_ms) {
   UpdateConfig out;
@@ -75,7 +81,8 @@ inline UpdateConfig update_config(std::uint64_t parallelism, std::int64_t delay_
   return out;
 }
 
-inline void restart_with(ServiceSpec& spec, RestartCondition condition, std::int64_t delay_ms, std::uint64_t attempts = 0, std::int64_t window_ms = 0) {
+inline void restart_with(ServiceSpec& spec, RestartCondition condition, std::int64_t delay_ms,
+                         std::uint64_t attempts = 0, std::int64_t window_ms = 0) {
   auto& policy = *spec.mutable_task_template()->mutable_restart_policy();
   policy.set_condition(condition);
   policy.set_delay(delay_ms * ms_ns);

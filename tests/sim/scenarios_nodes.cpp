@@ -22,7 +22,8 @@ std::string replaced_once(const scenario_play& p, unsigned drained, std::uint64_
   const auto started = p.seen().count([](const watched_task& t) { return t.started_us != 0; });
   const auto left = started_on(p, p.node(drained));
   return complaint(up(p, "old", replicas), equal("tasks on the drained node", running_on(p, p.node(drained)), 0),
-                equal("containers ever", started, replicas + left), equal("tasks ever", p.seen().all().size(), replicas + left));
+                   equal("containers ever", started, replicas + left),
+                   equal("tasks ever", p.seen().all().size(), replicas + left));
 }
 
 void drain(scenario_play& p, UpdateOrder order) {
@@ -39,7 +40,8 @@ void drain(scenario_play& p, UpdateOrder order) {
   p.moment("before it is drained", [&p] { return p.seen().running() == replicas; });
   p.moment("when it is drained", is_drained);
   p.moment("when replacements are there", [&p] { return p.seen().all().size() > replicas; });
-  p.moment("when one of them runs", [&p] { return p.seen().count([](const watched_task& t) { return t.started_us != 0; }) > replicas; });
+  p.moment("when one of them runs",
+           [&p] { return p.seen().count([](const watched_task& t) { return t.started_us != 0; }) > replicas; });
   p.moment("when nothing is left there", [&p, is_drained] { return is_drained() && running_on(p, p.node(0)) == 0; });
   if (order == UPDATE_ORDER_START_FIRST)
     p.always([&p] { return at_least("containers", p.seen().running(), replicas); });
@@ -59,17 +61,21 @@ void global_service(scenario_play& p) {
   restart_with(spec, RESTART_CONDITION_ANY, 500);
   const auto settled = [&p]() -> std::string {
     for (unsigned w = 0; w < nodes; ++w)
-      if (auto wrong = complaint(equal("containers on worker " + std::to_string(w), running_on(p, p.node(w)), w == drained ? 0 : 1),
-                              equal("containers ever on worker " + std::to_string(w), started_on(p, p.node(w)), 1));
+      if (auto wrong = complaint(
+              equal("containers on worker " + std::to_string(w), running_on(p, p.node(w)), w == drained ? 0 : 1),
+              equal("containers ever on worker " + std::to_string(w), started_on(p, p.node(w)), 1));
           !wrong.empty())
         return wrong;
     return up(p, "old", nodes - 1);
   };
   p.step("create", p.create(spec), [&p] { return up(p, "old", nodes - 1); });
-  p.step("one is drained, one joins", [&p, drain = p.availability(drained, NODE_AVAILABILITY_DRAIN)] {
-    p.start_worker(late);
-    return drain();
-  }, settled);
+  p.step(
+      "one is drained, one joins",
+      [&p, drain = p.availability(drained, NODE_AVAILABILITY_DRAIN)] {
+        p.start_worker(late);
+        return drain();
+      },
+      settled);
   p.moment("before that", [&p] { return p.seen().running() == nodes - 1; });
   p.moment("when it is drained", [&p] {
     const auto* const node = p.seen().node(p.node(drained));
@@ -77,7 +83,10 @@ void global_service(scenario_play& p) {
   });
   p.moment("when the other has joined", [&p] { return p.seen().node(p.node(late)) != nullptr; });
   p.moment("when its task is there", [&p] { return p.seen().all().size() == nodes; });
-  p.always([&p] { return complaint(at_least("containers", p.seen().running(), nodes - 2), at_most("containers", p.seen().running(), nodes)); });
+  p.always([&p] {
+    return complaint(at_least("containers", p.seen().running(), nodes - 2),
+                     at_most("containers", p.seen().running(), nodes));
+  });
   p.at_last(settled);
 }
 
@@ -104,7 +113,9 @@ void scale_up_and_down(scenario_play& p) {
   p.step("and again", p.change_image("newest"), [updated] { return updated("newest", 3); });
   p.step("up", scaled(p, 5), [settled] { return settled("newest", 5); });
   const auto replicas = [&p](std::uint64_t wanted) {
-    return [&p, wanted] { return p.seen().service() != nullptr && p.seen().service()->spec().mode().replicated().replicas() == wanted; };
+    return [&p, wanted] {
+      return p.seen().service() != nullptr && p.seen().service()->spec().mode().replicated().replicas() == wanted;
+    };
   };
   p.moment("when it is scaled up", replicas(6));
   p.moment("when the new slots are there", [&p] { return p.seen().all().size() == 6; });

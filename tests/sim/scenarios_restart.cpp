@@ -22,8 +22,8 @@ std::string backed_off(const scenario_play& p, std::int64_t delay_ms) {
       const auto wanted = orchestrator::restart_delay(milliseconds{delay_ms}, static_cast<unsigned>(n));
       const auto waited = microseconds{after.started_us - before.ended_us};
       if (waited < wanted)
-        return "attempt " + std::to_string(n + 1) + " of slot " + slot + " waited for " + std::to_string(waited.count()) + "us, not "
-               + std::to_string(wanted.count() / 1'000) + "us";
+        return "attempt " + std::to_string(n + 1) + " of slot " + slot + " waited for " +
+               std::to_string(waited.count()) + "us, not " + std::to_string(wanted.count() / 1'000) + "us";
     }
   return {};
 }
@@ -36,14 +36,16 @@ std::string attempts_in_each_slot(const scenario_play& p, std::uint64_t slots, s
     std::uint64_t started = 0;
     for (const auto* task : tasks)
       started += task->started_us != 0 ? 1 : 0;
-    if (const auto wrong = complaint(equal("tasks of slot " + slot, tasks.size(), attempts), equal("containers of slot " + slot, started, attempts));
+    if (const auto wrong = complaint(equal("tasks of slot " + slot, tasks.size(), attempts),
+                                     equal("containers of slot " + slot, started, attempts));
         !wrong.empty())
       return wrong;
   }
   return {};
 }
 
-void keeps_failing(scenario_play& p, std::uint64_t slots, std::uint64_t attempts, std::int64_t delay_ms, std::int64_t window_ms) {
+void keeps_failing(scenario_play& p, std::uint64_t slots, std::uint64_t attempts, std::int64_t delay_ms,
+                   std::int64_t window_ms) {
   auto spec = web(slots);
   restart_with(spec, RESTART_CONDITION_ANY, delay_ms, attempts - 1, window_ms);
   p.unsteady();
@@ -129,7 +131,10 @@ void replicated_job(scenario_play& p) {
   p.step("create", p.create(spec), [&p] { return at_least("containers", p.seen().running(), 1); });
   p.step("all completions", {}, [&p] { return at_least("completed", p.seen().completed(), total); });
   p.step("told", {}, [&p] { return completed_once(p, total); });
-  p.always([&p] { return complaint(at_most("containers", p.seen().running(), concurrent), at_most("completed", p.seen().completed(), total)); });
+  p.always([&p] {
+    return complaint(at_most("containers", p.seen().running(), concurrent),
+                     at_most("completed", p.seen().completed(), total));
+  });
   p.at_last([&p] { return completed_once(p, total); });
   job_moments(p, total);
 }
@@ -140,10 +145,13 @@ void global_job(scenario_play& p) {
   spec.mutable_mode()->mutable_global_job();
   job_fates(p);
   p.step("create", p.create(spec), [&p] { return at_least("containers", p.seen().running(), 1); });
-  p.step("a node joins", [&p]() -> std::optional<ControlRequest> {
-    p.start_worker(nodes - 1);
-    return std::nullopt;
-  }, [&p] { return at_least("completed", p.seen().completed(), nodes); });
+  p.step(
+      "a node joins",
+      [&p]() -> std::optional<ControlRequest> {
+        p.start_worker(nodes - 1);
+        return std::nullopt;
+      },
+      [&p] { return at_least("completed", p.seen().completed(), nodes); });
   p.step("told", {}, [&p] { return completed_once(p, nodes); });
   p.always([&p] { return at_most("completed", p.seen().completed(), nodes); });
   p.at_last([&p] { return completed_once(p, nodes); });
