@@ -122,8 +122,11 @@ bool core::begin(row& r, effects& out) {
   const auto found = found_.find(id);
   if (found != found_.end())
     from.handle = found->second;
-  if (from.state > TASK_STATE_REJECTED)
-    return true; // the manager has given it up, e.g. ORPHANED: nothing to do but remove it when told
+  if (from.state > TASK_STATE_REJECTED) { // the manager has given it up, e.g. ORPHANED: nobody will ask how it goes on
+    if (found != found_.end())
+      out.push_back(remove_leftover{id}); // and once more when it is forgotten, unless it is seen to be gone
+    return true;
+  }
   auto what = std::make_shared<TaskDescription>();
   const auto error = description(id, *what);
   const auto needs_it = from.handle.phase() == TaskHandle::PHASE_ABSENT && from.state < TASK_STATE_STARTING
@@ -155,7 +158,7 @@ void core::forget(std::map<std::string, row>::iterator it, effects& out) {
   statuses_.erase(id);
   if (begun)
     out.push_back(forget_task{id});
-  else if (found_.erase(id) > 0)
+  if (found_.erase(id) > 0)
     out.push_back(remove_leftover{id});
 }
 

@@ -95,6 +95,7 @@ session_core::registration session_core::add(timestamp now, const RegisterNode& 
   }
   times.push_back(now.now);
   e.session = id128::random(rng_).str();
+  e.period = heartbeats_.period();
   e.has_known = true;
   *e.known.mutable_description() = request.description();
   e.known.mutable_status()->set_addr(request.addr());
@@ -120,6 +121,8 @@ bool session_core::beat(timestamp now, const NodeHeartbeat& heartbeat) {
   if (!is_current(heartbeat.node_id(), heartbeat.session_id()))
     return false;
   auto& e = nodes_[heartbeat.node_id()];
+  if (e.period != heartbeats_.period())
+    return false;
   heartbeats_.beat(now.now, heartbeat.node_id());
   const bool was_healthy = e.known.status().state() == NODE_STATE_READY;
   if (was_healthy == heartbeat.driver_healthy() && was_healthy)

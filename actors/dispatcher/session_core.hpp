@@ -47,7 +47,8 @@ public:
     NodeRegistered reply;
   };
   [[nodiscard]] registration add(timestamp now, const RegisterNode& request);
-  /// False: the session is not current, tell the agent to register again.
+  /// False: tell the agent to register again. The session is not current, or its agent keeps to a period that is not ours
+  /// any more: it learns of the period when it registers, and has until its old deadline for that.
   [[nodiscard]] bool beat(timestamp now, const NodeHeartbeat& heartbeat);
   [[nodiscard]] bool describe(const UpdateNodeDescription& request);
   [[nodiscard]] bool is_current(const std::string& node, const std::string& session) const;
@@ -76,6 +77,7 @@ private:
     Node known;           ///< description and status as they should be
     bool has_known = false;
     std::string session;  ///< "" = none
+    duration period{0};   ///< between heartbeats, as the agent was told
     std::deque<instant> registrations;
   };
   void mark(const std::string& id, entry& e);

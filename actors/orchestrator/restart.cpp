@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "actors/orchestrator/task_reaper.hpp"
 #include "runtime/check.hpp"
 
 namespace swarm::orchestrator {
@@ -179,6 +180,33 @@ void restart_supervisor::rebuild() {
     rebuild_slot(slot, rows);
 }
 
+// How many quick failures, now forgotten, held the oldest of these attempts back: as many as explain how long it and all
+// after it have lived. None, when anything else does.
+unsigned restart_supervisor::failures_before(const std::vector<task_row*>& attempts) const {
+  const auto life = [](const task_row& row) { return duration{row.status_at - row.created_at}; };
+  const auto delay = configured_delay(state_.spec_of(*attempts.front()).restart_policy());
+  const auto explains = [&](unsigned failures) {
+    for (const auto* row : attempts) {
+      const auto held = restart_delay(delay, failures++);
+      if (!row->ended())
+        return true;
+      if (life(*row) < held)
+        return false;
+      if (!failed(row->observed) || life(*row) >= held + ran_well_after)
+        return true; // the row begins anew
+    }
+    return true;
+  };
+  unsigned found = 0;
+  for (unsigned n = 1; attempts.front()->ended() && restart_delay(delay, n) <= life(*attempts.front()); ++n) {
+    if (explains(n))
+      found = n;
+    if (restart_delay(delay, n) >= restart_delay_max)
+      break; // one more makes no difference
+  }
+  return found;
+}
+
 void restart_supervisor::rebuild_slot(const slot_key& slot, const slot_state& rows) {
   const auto newest_first = state_.tasks.rows(rows);
   if (newest_first.empty())
@@ -188,22 +216,27 @@ void restart_supervisor::rebuild_slot(const slot_key& slot, const slot_state& ro
   for (auto* row : newest_first)
     if (row->spec_version == version)
       attempts.insert(attempts.begin(), row);
-  for (auto* row : attempts)
-    if (row->ended()) // how long it ran is not stored; how long it lived is
-      row->ran_well = !failed(row->observed) || duration{row->status_at - row->created_at} >= ran_well_after;
   const auto& policy = state_.spec_of(*attempts.front()).restart_policy();
-  for (std::size_t i = 1; i < attempts.size(); ++i) {
-    const auto& before = *attempts[i - 1];
+  // An older one would be there, had none been reaped.
+  if (const auto kept = task_reaper::history_of(state_);
+      attempts.size() == newest_first.size() && kept >= 0 && static_cast<std::int64_t>(attempts.size()) >= kept)
+    if (const auto before = failures_before(attempts); before > 0)
+      history_of(slot, version).quick_failures = before;
+  for (std::size_t i = 0; i < attempts.size(); ++i) {
+    auto& row = *attempts[i];
+    const auto known = histories_.find(slot);
+    // How long it ran is not stored. How long it lived is; that it was held back for a part of it says nothing of how well it ran.
+    const auto held = known == histories_.end() ? duration{0} : delay_of(row, known->second);
+    if (row.ended())
+      row.ran_well = !failed(row.observed) || duration{row.status_at - row.created_at} >= held + ran_well_after;
+    if (i + 1 == attempts.size())
+      break;
     auto& h = history_of(slot, version);
     ++h.restarts;
     if (policy.window() > 0)
-      h.recent.push_back(attempts[i]->created_at);
-    if (!before.ended())
-      continue;
-    // The time it was held back before it started is part of its life, but says nothing about how well it ran.
-    const auto held = i > 1 ? delay_of(before, h) : duration{0};
-    const bool quick = failed(before.observed) && duration{before.status_at - before.created_at} < held + ran_well_after;
-    h.quick_failures = quick ? h.quick_failures + 1 : 0;
+      h.recent.push_back(attempts[i + 1]->created_at);
+    if (row.ended())
+      h.quick_failures = row.ran_well ? (failed(row.observed) ? 1 : 0) : h.quick_failures + 1;
   }
   for (auto* row : newest_first) {
     if (row->desired >= static_cast<std::uint32_t>(TASK_STATE_RUNNING))

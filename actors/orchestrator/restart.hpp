@@ -30,7 +30,7 @@ inline constexpr const char* backoff_label = "swarm.restart.backoff";
 /// once the delay is over and its predecessor has stopped.
 ///
 /// Counters live in memory. They are rebuilt from the tasks that are still stored, which is why the reaper keeps
-/// max_attempts + 1 of them.
+/// max_attempts + 1 of them. Of a longer row of failures the delays tell that are left in the lives of those stored.
 class restart_supervisor {
 public:
   explicit restart_supervisor(service_state& state) : state_{state} {}
@@ -71,6 +71,7 @@ private:
   };
   [[nodiscard]] duration delay_of(const task_row& row, const history& h) const;
   void rebuild_slot(const slot_key& slot, const slot_state& rows);
+  [[nodiscard]] unsigned failures_before(const std::vector<task_row*>& attempts) const;
   history& history_of(const slot_key& slot, std::uint64_t spec_version);
 
   service_state& state_;

@@ -35,7 +35,7 @@ cluster_clients::cluster_clients(cluster_env& env, access to) : env_{env}, to_{s
     c.set_id(test::nth_id(1, 2));
     c.mutable_spec()->set_name("default");
     c.mutable_spec()->mutable_dispatcher()->set_heartbeat_period(static_cast<std::int64_t>(env.knobs.heartbeat_us) * 1'000);
-    c.mutable_spec()->mutable_orchestration()->set_task_history_retention_limit(2);
+    c.mutable_spec()->mutable_orchestration()->set_task_history_retention_limit(env.knobs.history);
   });
   setup_.push_back(std::move(cluster));
   for (unsigned k = 0; k < env.knobs.keys; ++k) {

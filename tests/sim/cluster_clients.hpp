@@ -26,6 +26,9 @@ public:
   cluster_clients(cluster_env& env, access to);
 
   void begin();
+  /// The cluster itself, and nothing else before heal().
+  void set_up();
+  [[nodiscard]] bool is_set_up() const { return setup_.empty(); }
   /// From now on nothing changes but what is needed: every node active, every key written and read once more.
   void heal();
   [[nodiscard]] bool settled() const { return finals_left_ == 0 && nodes_active_; }
@@ -49,7 +52,6 @@ private:
   void ask(raft::raft_id manager, std::function<void(cluster_manager&, reply<Answer>)> what, reply<Answer> done,
            std::function<void()> give_up);
   [[nodiscard]] raft::raft_id any_manager();
-  void set_up();
   void client_loop(std::size_t who);
   void do_read(std::size_t who, unsigned key, std::function<void(bool)> done);
   void do_write(std::size_t who, unsigned key, std::function<void(bool)> done);

@@ -13,6 +13,7 @@ namespace swarm::sim {
 class cluster_checkers;
 class cluster_history;
 class cluster_links;
+class cluster_script;
 
 struct cluster_env {
   const cluster_knobs& knobs;
@@ -20,6 +21,7 @@ struct cluster_env {
   cluster_history& history;
   cluster_checkers& checkers;
   cluster_links& links;
+  cluster_script* script = nullptr; ///< null: chance decides what happens
 
   [[nodiscard]] random_source& rng() const { return world.rng(); }
   /// Everybody's monotonic clock runs alike; wall clocks are off by what the nemesis says.

@@ -7,9 +7,25 @@ namespace swarm::sim {
 
 namespace {
 
-const std::vector<std::pair<std::string, bool cluster_bugs::*>>& bug_table() {
+using bug_list = std::vector<std::pair<std::string, bool cluster_bugs::*>>;
+
+const bug_list& scenario_bugs() {
   using bugs = cluster_bugs;
-  static const std::vector<std::pair<std::string, bool bugs::*>> table{
+  static const bug_list table{
+    {"leader_forgets_failures", &bugs::leader_forgets_failures},
+    {"leader_forgets_completions", &bugs::leader_forgets_completions},
+    {"leader_forgets_waiting", &bugs::leader_forgets_waiting},
+    {"leader_forgets_pause", &bugs::leader_forgets_pause},
+    {"leader_forgets_rollback", &bugs::leader_forgets_rollback},
+    {"leader_starts_update_anew", &bugs::leader_starts_update_anew},
+    {"leader_overlooks_starting", &bugs::leader_overlooks_starting},
+  };
+  return table;
+}
+
+const bug_list& bug_table() {
+  using bugs = cluster_bugs;
+  static const bug_list table{
     {"agent_trusts_empty_journal", &bugs::agent_trusts_empty_journal},
     {"agent_skips_recovery", &bugs::agent_skips_recovery},
     {"agent_applies_out_of_order", &bugs::agent_applies_out_of_order},
@@ -40,6 +56,13 @@ const std::vector<std::pair<std::string, bool cluster_bugs::*>>& bug_table() {
     {"apply_differs", &bugs::apply_differs},
   };
   return table;
+}
+
+std::vector<std::string> names_of(const bug_list& table) {
+  std::vector<std::string> out;
+  for (const auto& [name, flag] : table)
+    out.push_back(name);
+  return out;
 }
 
 unsigned maybe(random_source& rng, unsigned percent, unsigned weight_max) {
@@ -79,22 +102,23 @@ raft_knobs draw_managers(std::uint64_t seed, random_source& rng, bool lite) {
 } // namespace
 
 bool plant(cluster_bugs& bugs, const std::string& name) {
-  for (const auto& [known, flag] : bug_table()) {
-    if (known != name)
-      continue;
-    bugs.*flag = true;
-    return true;
-  }
+  for (const auto* table : {&bug_table(), &scenario_bugs()})
+    for (const auto& [known, flag] : *table) {
+      if (known != name)
+        continue;
+      bugs.*flag = true;
+      return true;
+    }
   return false;
 }
 
 const std::vector<std::string>& cluster_bug_names() {
-  static const auto names = [] {
-    std::vector<std::string> out;
-    for (const auto& [name, flag] : bug_table())
-      out.push_back(name);
-    return out;
-  }();
+  static const auto names = names_of(bug_table());
+  return names;
+}
+
+const std::vector<std::string>& scenario_bug_names() {
+  static const auto names = names_of(scenario_bugs());
   return names;
 }
 

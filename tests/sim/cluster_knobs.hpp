@@ -44,6 +44,14 @@ struct cluster_bugs {
   bool recovery_loses_last = false;         ///< the state after a restart lacks the last entry that it claims
   bool snapshot_keeps_store = false;        ///< STORE goes on with its old state after a snapshot
   bool apply_differs = false;               ///< one manager skips an action
+  // what a new leader makes of the stored state; for scenarios
+  bool leader_forgets_failures = false;     ///< attempts that have ended are not looked at
+  bool leader_forgets_completions = false;  ///< nor tasks of jobs that have completed
+  bool leader_forgets_waiting = false;      ///< every delay counts as over
+  bool leader_forgets_pause = false;        ///< an update that is paused goes on
+  bool leader_forgets_rollback = false;     ///< a rollback counts as an update
+  bool leader_starts_update_anew = false;   ///< what has been replaced already is replaced once more
+  bool leader_overlooks_starting = false;   ///< tasks that are on their way count as up
 };
 
 /// Times are in microseconds, as in raft_knobs.
@@ -52,6 +60,8 @@ struct cluster_knobs {
   cluster_bugs bugs;
 
   unsigned workers = 3;
+  unsigned late_workers = 0;            ///< of these: started by the script
+  std::int64_t history = 2;             ///< tasks that a slot keeps
   unsigned services = 2;
   unsigned keys = 2;
   unsigned clients = 3;
@@ -94,5 +104,7 @@ struct cluster_knobs {
 /// Sets the planted bug of that name; false when there is none.
 bool plant(cluster_bugs& bugs, const std::string& name);
 [[nodiscard]] const std::vector<std::string>& cluster_bug_names();
+/// Those that scenarios must find.
+[[nodiscard]] const std::vector<std::string>& scenario_bug_names();
 
 } // namespace swarm::sim

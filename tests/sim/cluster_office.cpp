@@ -23,16 +23,56 @@ void look_ready(const cluster_bugs& bugs, reader who, Node& node) {
 
 void forget_delay(TaskTemplate& what) { what.mutable_spec()->mutable_restart_policy()->set_delay(0); }
 
-bool edits(const cluster_bugs& bugs) {
-  return bugs.orchestrator_ignores_down || bugs.scheduler_ignores_down || bugs.scheduler_ignores_drain
-         || bugs.restart_forgets_delay || bugs.removed_node_keeps_session;
+template <class Rows, class Which>
+void drop(Rows& rows, Which which) {
+  for (int i = rows.size() - 1; i >= 0; --i)
+    if (which(rows[i]))
+      rows.DeleteSubrange(i, 1);
 }
 
-template <class Events>
-void drop_removals(Events& nodes) {
-  for (int i = nodes.size() - 1; i >= 0; --i)
-    if (nodes[i].kind() == CHANGE_KIND_REMOVED)
-      nodes.DeleteSubrange(i, 1);
+void drop_removals(EventBatch& batch) {
+  drop(*batch.mutable_nodes(), [](const NodeEvent& event) { return event.kind() == CHANGE_KIND_REMOVED; });
+}
+
+void forget_status(const cluster_bugs& bugs, Service& service) {
+  const auto state = service.update_status().state();
+  if (bugs.leader_forgets_pause && (state == UPDATE_STATE_PAUSED || state == UPDATE_STATE_ROLLBACK_PAUSED))
+    service.clear_update_status();
+  if (bugs.leader_forgets_rollback && state == UPDATE_STATE_ROLLBACK_STARTED)
+    service.mutable_update_status()->set_state(UPDATE_STATE_UPDATING);
+}
+
+// What an ORCHESTRATOR that begins does not see.
+void forget(const cluster_bugs& bugs, StoreSnapshot& state) {
+  std::map<std::string, std::uint64_t> outdated;
+  for (auto& service : *state.mutable_services()) {
+    forget_status(bugs, service);
+    if (bugs.leader_starts_update_anew && service.update_status().state() == UPDATE_STATE_UPDATING)
+      outdated[service.id()] = service.previous_spec_version();
+  }
+  drop(*state.mutable_tasks(), [&](const Task& task) {
+    const auto seen = task.status().state();
+    return (bugs.leader_forgets_failures && seen > TASK_STATE_COMPLETE)
+           || (bugs.leader_forgets_completions && seen == TASK_STATE_COMPLETE);
+  });
+  for (auto& task : *state.mutable_tasks()) {
+    if (bugs.leader_forgets_waiting)
+      task.mutable_meta()->set_created_at(0);
+    if (bugs.leader_overlooks_starting && task.status().state() < TASK_STATE_RUNNING)
+      task.mutable_status()->set_state(TASK_STATE_RUNNING);
+    if (const auto it = outdated.find(task.service_id()); it != outdated.end())
+      task.set_spec_version(it->second);
+  }
+}
+
+bool forgets(const cluster_bugs& bugs) {
+  return bugs.leader_forgets_failures || bugs.leader_forgets_completions || bugs.leader_forgets_waiting || bugs.leader_forgets_pause
+         || bugs.leader_forgets_rollback || bugs.leader_starts_update_anew || bugs.leader_overlooks_starting;
+}
+
+bool edits(const cluster_bugs& bugs) {
+  return forgets(bugs) || bugs.orchestrator_ignores_down || bugs.scheduler_ignores_down || bugs.scheduler_ignores_drain
+         || bugs.restart_forgets_delay || bugs.removed_node_keeps_session;
 }
 
 } // namespace
@@ -83,9 +123,11 @@ test::leader_cores::host cluster_manager::leader_host() {
         for (auto& event : *batch.mutable_templates())
           forget_delay(*event.mutable_template_());
       if (bugs.removed_node_keeps_session && who == reader::dispatcher)
-        drop_removals(*batch.mutable_nodes());
+        drop_removals(batch);
     };
     out.edit_start = [this](reader who, StoreSnapshot& snapshot) {
+      if (who == reader::orchestrator && forgets(env_.knobs.bugs))
+        forget(env_.knobs.bugs, snapshot);
       for (auto& node : *snapshot.mutable_nodes())
         look_ready(env_.knobs.bugs, who, node);
       if (env_.knobs.bugs.restart_forgets_delay && who == reader::orchestrator)
@@ -120,7 +162,7 @@ void cluster_manager::hear() {
       continue;
     auto told = batch;
     if (env_.knobs.bugs.removed_node_keeps_session)
-      drop_removals(*told.mutable_nodes());
+      drop_removals(told);
     office_->sessions.apply(time(), told);
     office_->leader.publish(batch);
   }

@@ -7,6 +7,7 @@
 #include "runtime/overload.hpp"
 #include "tests/sim/cluster_checkers.hpp"
 #include "tests/sim/cluster_links.hpp"
+#include "tests/sim/cluster_script.hpp"
 
 namespace swarm::sim {
 
@@ -199,6 +200,8 @@ void cluster_worker::begin_task(const worker::begin_task& what) {
   t.rng = std::make_shared<random_source>(env_.rng()());
   t.core = std::make_unique<agent::task::core>(task_options(), t.rng.get());
   t.has_description = what.what != nullptr;
+  if (env_.script != nullptr && what.what)
+    env_.script->described(*what.what);
   const auto now = time();
   perform(what.task_id, t.core->begin(now.now, now.wall, what.desired, what.from, agent_->healthy));
 }

@@ -23,7 +23,7 @@ void cluster_world::counters::operator+=(const counters& o) {
   entries += o.entries;
 }
 
-cluster_world::cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode mode, raft_world::sink out)
+cluster_world::cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode mode, raft_world::sink out, cluster_script* script)
     : knobs_{std::move(knobs)},
       world_{seed, knobs_.raft, mode, std::move(out), this},
       checkers_{history_},
@@ -34,7 +34,7 @@ cluster_world::cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode m
                 if (up)
                   manager(m).greet(w);
               }}},
-      env_{knobs_, world_, history_, checkers_, links_},
+      env_{knobs_, world_, history_, checkers_, links_, script},
       clients_{env_,
                {[this] {
                   std::vector<raft_id> out;
@@ -48,6 +48,8 @@ cluster_world::cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode m
   history_.listener = [this](std::uint64_t index, const EventBatch& events) {
     trace_events(index, events);
     checkers_.committed(index, events);
+    if (env_.script != nullptr)
+      env_.script->committed(events);
     if (index > entries_max)
       throw violation{"livelock: more than " + std::to_string(entries_max) + " entries in one run"};
   };
@@ -84,9 +86,14 @@ void cluster_world::trace_events(std::uint64_t index, const EventBatch& events) 
 
 void cluster_world::run() {
   world_.after(0, [this] {
-    for (auto& worker : workers_)
-      worker->start();
+    for (unsigned i = 0; i + knobs_.late_workers < workers_.size(); ++i)
+      workers_[i]->start();
     tick();
+    if (env_.script != nullptr) {
+      clients_.set_up();
+      env_.script->begin(*this);
+      return;
+    }
     clients_.begin();
     world_.after(knobs_.fault_us, [this] { nemesis(); });
   });
@@ -132,6 +139,38 @@ cluster_manager* cluster_world::leader() {
       term = core->term();
     }
   return best;
+}
+
+raft_id cluster_world::leader_id() {
+  const auto* const found = leader();
+  for (const auto& [id, m] : managers_)
+    if (m.get() == found)
+      return found == nullptr ? 0 : id;
+  return 0;
+}
+
+void cluster_world::cut_off(raft_id id, bool from_workers) {
+  world_.cut_off(id);
+  for (unsigned w = 0; from_workers && w < workers_.size(); ++w) {
+    links_.cut(w, id, direction::to_manager);
+    links_.cut(w, id, direction::to_worker);
+  }
+}
+
+void cluster_world::reconnect() {
+  world_.reconnect();
+  links_.heal_cuts();
+}
+
+void cluster_world::ask(ControlRequest request, std::function<void(const Written&)> answer) {
+  std::vector<raft_id> up;
+  for (const auto& [id, m] : managers_)
+    if (m->is_up())
+      up.push_back(id);
+  if (up.empty())
+    return;
+  const auto to = up[world_.rng().below(up.size())];
+  world_.after_on(to, 1 + world_.rng().below(2'000), [=, this, request = std::move(request)] { manager(to).control(request, false, answer); });
 }
 
 void cluster_world::started(raft_id id, raft::log_index applied) { manager(id).started(applied); }
@@ -260,6 +299,8 @@ std::string image_of(const StoreSnapshot& state, const std::string& service, std
 } // namespace
 
 std::string cluster_world::unsettled_service(const StoreSnapshot& state, const Service& service) const {
+  if (env_.script != nullptr && !env_.script->is_steady())
+    return {};
   const auto update = service.update_status().state();
   if (update == UPDATE_STATE_UPDATING || update == UPDATE_STATE_ROLLBACK_STARTED)
     return "the update of " + service.spec().name() + " has not ended";

@@ -12,6 +12,7 @@
 #include "tests/sim/cluster_history.hpp"
 #include "tests/sim/cluster_links.hpp"
 #include "tests/sim/cluster_manager.hpp"
+#include "tests/sim/cluster_script.hpp"
 #include "tests/sim/cluster_worker.hpp"
 
 namespace swarm::sim {
@@ -19,7 +20,8 @@ namespace swarm::sim {
 /// One run of one seed, in the time and by the chance of its group of managers.
 class cluster_world : public raft_host {
 public:
-  cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode mode, raft_world::sink out);
+  /// With a script nothing happens but what it wants.
+  cluster_world(std::uint64_t seed, cluster_knobs knobs, log_mode mode, raft_world::sink out, cluster_script* script = nullptr);
 
   /// Faults and clients, then healing and convergence. Throws violation.
   void run();
@@ -33,6 +35,18 @@ public:
   [[nodiscard]] std::uint64_t fingerprint() const { return world_.fingerprint(); }
   [[nodiscard]] std::string dump() const;
 
+  // -- for a script; not from within a step of a manager ------------------------------------------------------------------
+  [[nodiscard]] raft_world& group() { return world_; }
+  [[nodiscard]] bool is_set_up() const { return clients_.is_set_up(); }
+  [[nodiscard]] raft::raft_id leader_id(); ///< 0 = none
+  /// From the other managers, and from workers, until reconnect().
+  void cut_off(raft::raft_id manager, bool from_workers);
+  void reconnect();
+  void start_worker(unsigned number) { workers_.at(number)->start(); }
+  [[nodiscard]] const std::string& node_of(unsigned worker) const { return workers_.at(worker)->node_id(); }
+  /// Asks one of the managers, whichever.
+  void ask(ControlRequest request, std::function<void(const Written&)> answer);
+
 private:
   // raft_host
   void started(raft::raft_id id, raft::log_index applied) override;
@@ -42,6 +56,7 @@ private:
   void installed(raft::raft_id id, raft::log_index applied) override { manager(id).installed(applied); }
   void write_done(raft::raft_id id, std::uint64_t tag, const failure& outcome) override { manager(id).write_done(tag, outcome); }
   void read_done(raft::raft_id id, std::uint64_t tag, const failure& outcome) override { manager(id).read_done(tag, outcome); }
+  [[nodiscard]] bool done() override { return env_.script != nullptr && env_.script->done(); }
   void heal() override;
   [[nodiscard]] bool converged() override { return unsettled().empty(); }
   [[nodiscard]] std::uint64_t patience_us() const override { return 100'000'000; } ///< a replacement may wait for a minute

@@ -12,6 +12,7 @@
 
 #include "runtime/check.hpp"
 #include "tests/sim/check_history.hpp"
+#include "tests/sim/scenario_play.hpp"
 #include "tests/sim/simulations.hpp"
 
 namespace swarm {
@@ -42,8 +43,10 @@ struct arguments {
 };
 
 constexpr const char* usage =
-  "usage: swarm-sim raft|cluster [--seed N|fresh] [--seeds COUNT] [--ticks T] [--lite] [--log=short|full] [--bug NAME]\n"
-  "                      raft: the Raft cores of managers alone; cluster: managers, workers, engines, links, clients\n"
+  "usage: swarm-sim raft|cluster|scenario [--seed N|fresh] [--seeds COUNT] [--ticks T] [--lite] [--log=short|full] [--bug NAME]\n"
+  "                      raft: the Raft cores of managers alone; cluster: managers, workers, engines, links, clients;\n"
+  "                      scenario: the same clusters in calm, with updates, restarts, jobs, and a change of leaders amid\n"
+  "                      [--name NAME|all]            one scenario; --list says which there are\n"
   "                      [--twice]                    run each seed twice, compare the traces byte by byte\n"
   "                      [--find-bugs] [--max-seeds N] every planted bug must be found within N seeds\n"
   "                      [--budget SECONDS]           of processor time: start no new seed after that\n"
@@ -57,6 +60,8 @@ std::string options_of(const arguments& args) {
     out += " --lite";
   if (!args.run.bug.empty())
     out += " --bug " + args.run.bug;
+  if (!args.run.name.empty())
+    out += " --name " + args.run.name;
   return out;
 }
 
@@ -76,9 +81,10 @@ void print_tail(std::uint64_t seed, const arguments& args) {
     std::printf("  %s\n", line.c_str());
 }
 
-void report(std::uint64_t seed, const arguments& args, const run_result& r) {
+void report(std::uint64_t seed, arguments args, const run_result& r) {
+  args.run.name = r.name;
   std::printf("FAILED seed=%llu %s\n%s\n", static_cast<unsigned long long>(seed), r.violation.c_str(), r.dump.c_str());
-  std::printf("options: %s\n", args.what->render_options(seed, args.run.lite).c_str());
+  std::printf("options: %s\n", args.what->render_options(seed, args.run).c_str());
   if (args.log != log_mode::full)
     print_tail(seed, args);
   std::printf("reproduce: swarm-sim %s --seed %llu%s --log=full\n", args.what->name.c_str(),
@@ -107,7 +113,7 @@ int run_seeds(const arguments& args) {
       break;
     if (args.seeds == 1)
       std::printf("seed=%llu %s\n", static_cast<unsigned long long>(seed),
-                  args.what->render_options(seed, args.run.lite).c_str());
+                  args.what->render_options(seed, args.run).c_str());
     if (args.twice) {
       failed += same_twice(seed, args) ? 0 : 1;
       continue;
@@ -199,6 +205,16 @@ std::optional<arguments> parse(int argc, char** argv) {
       const auto& known = out.what->bugs();
       if (std::find(known.begin(), known.end(), out.run.bug) == known.end())
         return std::nullopt;
+    } else if (name == "--name" && out.what->knows != nullptr) {
+      out.run.name = value();
+      if (out.run.name == "all")
+        out.run.name.clear();
+      else if (!out.what->knows(out.run.name))
+        return std::nullopt;
+    } else if (name == "--list" && out.what->knows != nullptr) {
+      for (const auto& one : scenarios())
+        std::printf("%-20s %s\n", one.name, one.what);
+      std::exit(0);
     } else if (name == "--list-bugs") {
       for (const auto& bug : out.what->bugs())
         std::printf("%s\n", bug.c_str());

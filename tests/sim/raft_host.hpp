@@ -25,6 +25,8 @@ public:
   virtual void write_done(raft::raft_id id, std::uint64_t tag, const failure& outcome) = 0;
   /// Of raft_world::read: the member's state may be read now, or why not.
   virtual void read_done(raft::raft_id id, std::uint64_t tag, const failure& outcome) = 0;
+  /// Nothing is left to do before everything heals.
+  [[nodiscard]] virtual bool done() { return false; }
   /// The faults are over.
   virtual void heal() = 0;
   [[nodiscard]] virtual bool converged() = 0;

@@ -228,6 +228,34 @@ void raft_world::change_members() {
   }
 }
 
+// -- faults that the host wants ---------------------------------------------------------------------------------------------
+
+void raft_world::crash(raft_id id) { crash(*find(id)); }
+
+void raft_world::start(raft_id id) {
+  if (auto& who = *find(id); !who.core && !who.retired)
+    start(who);
+}
+
+void raft_world::hand_over(raft_id id) {
+  trace("hand_over", id);
+  if (auto& who = *find(id); who.core && who.frozen_until <= now_)
+    step(who, raft::transfer{next_tag_++, 0});
+}
+
+void raft_world::cut_off(raft_id id) {
+  trace("cut_off", id);
+  for (const auto& [other, m] : members_) {
+    cut(id, other);
+    cut(other, id);
+  }
+}
+
+void raft_world::freeze(raft_id id, std::uint64_t for_us) {
+  trace("freeze", id);
+  find(id)->frozen_until = now_ + for_us;
+}
+
 // -- convergence --------------------------------------------------------------------------------------------------------
 
 void raft_world::heal() {

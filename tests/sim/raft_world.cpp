@@ -65,10 +65,15 @@ void raft_world::begin() {
 
 void raft_world::run() {
   begin();
-  const auto faults_end = knobs_.ticks * knobs_.tick_us;
-  run_until(faults_end);
+  run_faults();
   heal();
   converge();
+}
+
+void raft_world::run_faults() {
+  const auto end = knobs_.ticks * knobs_.tick_us;
+  while (now_ < end && (host_ == nullptr || !host_->done()))
+    run_until(host_ == nullptr ? end : std::min(end, now_ + 100'000));
 }
 
 // -- time -------------------------------------------------------------------------------------------------------------

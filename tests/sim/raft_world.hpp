@@ -46,6 +46,14 @@ public:
   void propose(raft::raft_id id, std::uint64_t tag, std::string data);
   void read(raft::raft_id id, std::uint64_t tag);
 
+  // -- faults that the host wants; not from within a step of a member ---------------------------------------------------
+  void crash(raft::raft_id id);
+  void start(raft::raft_id id);     ///< if it is down
+  void hand_over(raft::raft_id id); ///< to the member that is furthest
+  void cut_off(raft::raft_id id);   ///< from all others, until reconnect()
+  void reconnect() { cuts_.clear(); }
+  void freeze(raft::raft_id id, std::uint64_t for_us);
+
   struct counters {
     std::uint64_t events = 0, messages = 0, faults = 0, crashes = 0, proposed = 0, acknowledged = 0, reads = 0,
                   reads_served = 0, changes = 0, snapshots = 0, elections = 0, committed = 0, virtual_us = 0;
@@ -100,6 +108,7 @@ private:
   void begin();
   void after_on(member& who, std::uint64_t delay, std::function<void(member&)> run);
   void run_until(std::uint64_t end);
+  void run_faults();
   void start(member& who);
   void crash(member& who);
   void tick(member& who);

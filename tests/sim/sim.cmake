@@ -28,8 +28,14 @@ endforeach()
 swarm_sim_test(sim_cluster_replay 600 cluster --seed 1 --seeds 10 --lite --twice)
 swarm_sim_test(sim_cluster_planted_bugs 600 cluster --find-bugs --max-seeds ${SWARM_SIM_BUG_SEEDS})
 
+# 40 seeds are every moment of every scenario with every way of losing the leader.
+swarm_sim_test(sim_scenarios 600 scenario --seed 1 --seeds 40)
+swarm_sim_test(sim_scenario_fresh_seeds 600 scenario --seed fresh --seeds 40 --budget 5)
+swarm_sim_test(sim_scenario_replay 600 scenario --seed 7 --seeds 2 --twice)
+swarm_sim_test(sim_scenario_planted_bugs 600 scenario --find-bugs --max-seeds 40)
+
 # One thread, and long: nothing for the thread sanitizer.
-set_tests_properties(sim_raft_planted_bugs sim_cluster_planted_bugs PROPERTIES LABELS sim)
+set_tests_properties(sim_raft_planted_bugs sim_cluster_planted_bugs sim_scenario_planted_bugs PROPERTIES LABELS sim)
 
 add_test(NAME sim_check_history COMMAND sh -c "$<TARGET_FILE:swarm-sim> check-history '${CMAKE_CURRENT_SOURCE_DIR}/support/testdata/histories.json'; test $? -eq 1")
 set_tests_properties(sim_check_history PROPERTIES LABELS "sim;nocaf" TIMEOUT 60)

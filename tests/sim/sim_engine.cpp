@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tests/sim/cluster_checkers.hpp"
+#include "tests/sim/cluster_script.hpp"
 
 namespace swarm::sim {
 
@@ -83,13 +84,22 @@ void sim_engine::start(const std::string& task, const reply& answer) {
     started_.insert(task);
     env_.world.trace("container_start", 0, [&] { return task + " on " + node_id_; });
     env_.checkers.container_started(node_id_, task, ++since_boot_[task]);
-    if (!env_.world.healing() && env_.rng().chance(env_.knobs.die_percent))
-      env_.world.after(1 + env_.rng().below(env_.knobs.die_us_max), [this, task, number = c.number] {
-        const auto dying = containers_.find(task);
-        if (dying != containers_.end() && dying->second.number == number)
-          end(task, env_.rng().chance(70) ? 1 : 0, true);
-      });
+    if (env_.script != nullptr) {
+      env_.script->container_started(task);
+      if (const auto fate = env_.script->fate_of(task))
+        end_later(task, c.number, fate->after_us, [code = fate->exit_code] { return code; });
+    } else if (!env_.world.healing() && env_.rng().chance(env_.knobs.die_percent)) {
+      end_later(task, c.number, 1 + env_.rng().below(env_.knobs.die_us_max), [this] { return env_.rng().chance(70) ? 1 : 0; });
+    }
     return {};
+  });
+}
+
+void sim_engine::end_later(const std::string& task, std::uint64_t number, std::uint64_t delay, std::function<std::int64_t()> exit_code) {
+  env_.world.after(delay, [this, task, number, exit_code = std::move(exit_code)] {
+    const auto dying = containers_.find(task);
+    if (dying != containers_.end() && dying->second.number == number)
+      end(task, exit_code(), true);
   });
 }
 
@@ -101,6 +111,8 @@ void sim_engine::end(const std::string& task, std::int64_t exit_code, bool by_it
   it->second.exit_code = exit_code;
   env_.world.trace("container_end", 0, [&] { return task + " on " + node_id_ + " code=" + std::to_string(exit_code); });
   env_.checkers.container_ended(node_id_, task, by_itself);
+  if (env_.script != nullptr)
+    env_.script->container_ended(task, exit_code);
   if (by_itself)
     tell(task);
 }

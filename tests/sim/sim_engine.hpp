@@ -56,6 +56,8 @@ private:
   void call(const char* what, const std::string& task, const reply& answer, std::function<failure()> work);
   [[nodiscard]] TaskHandle handle(const std::string& task) const;
   void end(const std::string& task, std::int64_t exit_code, bool by_itself);
+  /// By itself, if it is still the same container.
+  void end_later(const std::string& task, std::uint64_t number, std::uint64_t delay, std::function<std::int64_t()> exit_code);
   void tell(const std::string& task);
 
   cluster_env& env_;

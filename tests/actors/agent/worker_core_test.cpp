@@ -205,6 +205,16 @@ TEST_F(worker_core, a_template_that_does_not_expand_rejects_the_task) {
   EXPECT_EQ(apply(m).find("reject a: expanding env failed: template: "), 0u);
 }
 
+TEST_F(worker_core, of_a_task_that_the_manager_has_given_up_no_container_is_left) {
+  EXPECT_EQ(recover({{"a", TaskHandle::PHASE_RUNNING}, {"b", TaskHandle::PHASE_EXITED}}), "");
+  EXPECT_EQ(apply(message(true, 0, 1, {task("a", TASK_STATE_SHUTDOWN, TASK_STATE_ORPHANED), task("b", TASK_STATE_SHUTDOWN, TASK_STATE_ORPHANED)})),
+            "remove a; remove b; ");
+  TaskHandle gone;
+  gone.set_task_id("b");
+  worker.seen(gone);
+  EXPECT_EQ(apply(message(false, 1, 2, {}, {"a", "b"})), "forget a; remove a; forget b; ") << "the engine may have refused at first";
+}
+
 TEST_F(worker_core, leaving_forgets_everything) {
   recover({});
   apply(message(true, 0, 1, {task("a"), task("b")}));

@@ -124,6 +124,26 @@ TEST_F(session_test, silence_makes_a_node_down_and_ends_its_session) {
   EXPECT_EQ(write().at(0).status().state(), NODE_STATE_READY);
 }
 
+// An agent learns of the period when it registers: until then it keeps to the one before.
+TEST_F(session_test, another_period_makes_nodes_register_again_and_takes_none_down) {
+  const auto session = core.add(now, request(1)).reply.session_id();
+  write();
+  EventBatch batch;
+  batch.add_clusters()->mutable_cluster()->mutable_spec()->mutable_dispatcher()->set_heartbeat_period(300'000'000);
+  core.apply(now, batch);
+  now.now += seconds{5};
+  EXPECT_FALSE(core.beat(now, beat(1, session)));
+  now.now += seconds{5}; // its link may be bad just now
+  EXPECT_TRUE(core.expire(now).empty());
+  const auto again = core.add(now, request(1)).reply;
+  EXPECT_EQ(again.heartbeat_period(), 300'000'000);
+  EXPECT_TRUE(core.beat(now, beat(1, again.session_id())));
+  now.now += milliseconds{899};
+  EXPECT_TRUE(core.expire(now).empty());
+  now.now += milliseconds{1};
+  EXPECT_EQ(core.expire(now).size(), 1U);
+}
+
 TEST_F(session_test, a_new_leader_writes_nothing_before_the_double_grace_is_over) {
   load(1);
   EXPECT_TRUE(write().empty());
