@@ -20,7 +20,7 @@ public:
   struct options {
     std::size_t in_flight_max = 1;                   ///< writes at a time
     std::size_t few = 2;                             ///< entries in a write after which the next one does not wait
-    std::size_t enough = 16;                         ///< no crowd need be larger
+    std::size_t enough = 8;                          ///< no crowd need be larger
     std::size_t fills_to_grow = 8;                   ///< crowds that come together before a larger one is waited for
     duration pause_max = microseconds{1500};         ///< and never longer than one and a half times the last write took
   };

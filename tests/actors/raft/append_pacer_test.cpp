@@ -66,13 +66,13 @@ TEST(append_pacer, the_crowd_grows_while_it_comes_together) {
   EXPECT_FALSE(pacer.may_begin(at(now - 500), 4));
   EXPECT_TRUE(pacer.may_begin(at(now - 500), 5));
   now = write_crowds(pacer, now, 1000, 40);
-  EXPECT_EQ(pacer.crowd(), 16u) << "no crowd need be larger";
+  EXPECT_EQ(pacer.crowd(), 8u) << "no crowd need be larger";
 }
 
 TEST(append_pacer, the_crowd_shrinks_to_those_who_come) {
   append_pacer pacer;
   auto now = write_crowds(pacer, 0, 1000, 40);
-  now = write_crowds(pacer, now, 1, 7); // the sixteen did not come in time
+  now = write_crowds(pacer, now, 1, 7); // the eight did not come in time
   EXPECT_EQ(pacer.crowd(), 7u);
   now = write_crowds(pacer, now, 1, 1);
   EXPECT_EQ(pacer.crowd(), 3u);
