@@ -146,8 +146,6 @@ refusal core::create_service(CreateService& request, Written& answer, StoreActio
   }
   if (auto bad = prepare(spec, answer); !bad.ok())
     return bad;
-  if (view_.services.has_similar_name(spec.name()))
-    return {errc::already_exists, "name conflicts with an existing object: service " + spec.name() + " already exists", false};
   if (spec.task_template().has_container_spec())
     spec.mutable_task_template()->mutable_container_spec()->set_registry_auth(request.registry_auth());
   answer.set_id(fresh_id());
@@ -220,8 +218,6 @@ refusal core::update_node(UpdateNode& request, Written& answer, StoreAction& act
 refusal core::create_secret(CreateSecret& request, Written& answer, StoreAction& action) {
   if (auto bad = check_secret(request.spec()); !bad.ok())
     return bad;
-  if (view_.secrets.has_similar_name(request.spec().name()))
-    return {errc::already_exists, "secret " + request.spec().name() + " already exists", false};
   answer.set_id(fresh_id());
   auto& secret = *action.mutable_put_secret()->mutable_secret();
   secret.set_id(answer.id());
@@ -244,8 +240,6 @@ refusal core::update_secret(UpdateSecret& request, Written& answer, StoreAction&
 refusal core::create_config(CreateConfig& request, Written& answer, StoreAction& action) {
   if (auto bad = check_config(request.spec()); !bad.ok())
     return bad;
-  if (view_.configs.has_similar_name(request.spec().name()))
-    return {errc::already_exists, "config " + request.spec().name() + " already exists", false};
   answer.set_id(fresh_id());
   auto& config = *action.mutable_put_config()->mutable_config();
   config.set_id(answer.id());
@@ -274,8 +268,6 @@ refusal core::create_network(CreateNetwork& request, Written& answer, StoreActio
   spec.set_scope("swarm");
   if (auto bad = check_network_support(spec); !bad.ok())
     return bad;
-  if (view_.networks.has_similar_name(spec.name()))
-    return plain_refusal(errc::conflict, "network with name " + spec.name() + " already exists");
   answer.set_id(fresh_id());
   if (spec.enable_ipv6())
     answer.add_warnings("EnableIPv6 is stored but has no effect yet: tasks get IPv4 addresses only");

@@ -2,7 +2,6 @@
 #include "actors/control/view.hpp"
 
 #include "messages/identity_rules.hpp"
-#include "runtime/text.hpp"
 
 namespace swarm::control {
 
@@ -15,7 +14,6 @@ void directory::put(const std::string& id, const std::string& name) {
   }
   name_of_[id] = name;
   ids_of_[name].insert(id);
-  ++names_in_small_[text::to_lower(name)];
 }
 
 void directory::remove(const std::string& id) {
@@ -26,17 +24,10 @@ void directory::remove(const std::string& id) {
   ids->second.erase(id);
   if (ids->second.empty())
     ids_of_.erase(ids);
-  const auto similar = names_in_small_.find(text::to_lower(it->second));
-  if (--similar->second == 0)
-    names_in_small_.erase(similar);
   name_of_.erase(it);
 }
 
 bool directory::has_name(std::string_view name) const { return ids_of_.contains(name); }
-
-bool directory::has_similar_name(std::string_view name) const {
-  return !has_name(name) && names_in_small_.contains(text::to_lower(name));
-}
 
 directory::found directory::find(std::string_view key, std::string_view kind) const {
   const auto refuse = [&](const std::string& why) {

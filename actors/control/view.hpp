@@ -21,8 +21,6 @@ public:
   void put(const std::string& id, const std::string& name);
   void remove(const std::string& id);
   [[nodiscard]] bool has_name(std::string_view name) const;
-  /// One has this name in other letters, capital or small: Swarm takes both for the same when a name is given.
-  [[nodiscard]] bool has_similar_name(std::string_view name) const;
 
   struct found {
     refusal problem; ///< not found or ambiguous, with Swarm's text
@@ -34,7 +32,6 @@ public:
 private:
   std::map<std::string, std::string, std::less<>> name_of_;
   std::map<std::string, std::set<std::string>, std::less<>> ids_of_; // by name; hostnames need not be unique
-  std::map<std::string, std::size_t> names_in_small_; // how many objects have it
 };
 
 struct service_facts {

@@ -194,7 +194,7 @@ failure prepare_file(const named_table<Object>& table, Put& put, Object& wanted,
   if (wanted.id().empty())
     return refuse(errc::invalid_argument, "a " + word + " needs an id");
   if (!put.has_expected_version()) {
-    if (old || table.find_by_name(wanted.spec().name()))
+    if (old || table.is_taken(wanted.spec().name()))
       return refuse(errc::already_exists, word + " " + wanted.spec().name() + " already exists");
     fresh.Swap(&wanted);
     return {};
@@ -279,7 +279,7 @@ failure applier::put_network(PutNetwork& put) {
     return refuse(errc::invalid_argument, "a network needs an id");
   const auto old = state_.networks.find(wanted.id());
   if (!put.has_expected_version()) {
-    if (old || state_.networks.find_by_name(wanted.spec().name()))
+    if (old || state_.networks.is_taken(wanted.spec().name()))
       return refuse(errc::conflict, "network with name " + wanted.spec().name() + " already exists");
     if (wanted.spec().ingress())
       for (const auto& [id, network] : state_.networks.all())

@@ -91,7 +91,7 @@ failure applier::create_service(Service& wanted) {
     return bad;
   if (state_.services.find(wanted.id()))
     return refuse(errc::already_exists, "service " + wanted.id() + " already exists");
-  if (state_.services.find_by_name(spec.name()))
+  if (state_.services.is_taken(spec.name()))
     return refuse(errc::already_exists,
                   "name conflicts with an existing object: service " + spec.name() + " already exists");
   Service fresh;

@@ -11,6 +11,7 @@
 #include "actors/store/port_book.hpp"
 #include "actors/store/task_table.hpp"
 #include "messages/objects.pb.h"
+#include "runtime/text.hpp"
 
 namespace swarm::store {
 
@@ -48,7 +49,7 @@ private:
   map by_id_;
 };
 
-/// The same with a name that only one of them has.
+/// The same with a name that only one of them has, whatever its capital letters (as in Swarm).
 template <class T>
 class named_table : public object_table<T> {
 public:
@@ -58,19 +59,22 @@ public:
     auto fresh = object;
     auto old = object_table<T>::exchange(id, std::move(object));
     if (old && (!fresh || fresh->spec().name() != old->spec().name()))
-      by_name_.erase(old->spec().name());
+      by_name_.erase(text::to_lower(old->spec().name()));
     if (fresh)
-      by_name_.insert_or_assign(fresh->spec().name(), id);
+      by_name_.insert_or_assign(text::to_lower(fresh->spec().name()), id);
     return old;
   }
+  /// With exactly this name.
   [[nodiscard]] pointer find_by_name(std::string_view name) const {
-    const auto it = by_name_.find(name);
-    return it == by_name_.end() ? nullptr : this->find(it->second);
+    const auto it = by_name_.find(text::to_lower(name));
+    const auto object = it == by_name_.end() ? nullptr : this->find(it->second);
+    return object && object->spec().name() == name ? object : nullptr;
   }
+  [[nodiscard]] bool is_taken(std::string_view name) const { return by_name_.contains(text::to_lower(name)); }
   [[nodiscard]] std::size_t names() const { return by_name_.size(); }
 
 private:
-  std::map<std::string, std::string, std::less<>> by_name_;
+  std::map<std::string, std::string, std::less<>> by_name_; // in small letters
 };
 
 /// Service id and spec version.

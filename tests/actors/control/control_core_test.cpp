@@ -353,10 +353,6 @@ const std::vector<bad_request> requests{
    "operation is not permitted on predefined host network "},
   {"network name default", [](auto& r) { network_of(r, "default"); }, errc::permission_denied, true,
    "operation is not permitted on predefined default network "},
-  {"secret of a name in other letters", [](auto& r) { secret_of(r, "SEC", "x"); }, errc::already_exists, false,
-   "secret SEC already exists"},
-  {"network of a name in other letters", [](auto& r) { network_of(r, "Back"); }, errc::conflict, true,
-   "network with name Back already exists"},
   {"network name", [](auto& r) { network_of(r, "a/b"); }, errc::invalid_argument, false,
    "name must be valid as a DNS name component"},
   {"attachable ingress",
@@ -504,17 +500,6 @@ TEST_F(control_core_test, objects_are_found_by_id_name_and_unique_prefix) {
     ASSERT_TRUE(out.command) << key;
     EXPECT_EQ(out.command->actions(0).remove_service().id(), nth_id(1)) << key;
   }
-}
-
-TEST_F(control_core_test, names_that_differ_in_capital_letters_only_are_the_same) {
-  EXPECT_EQ(create(service_spec("Web")).answer.message(), "name conflicts with an existing object: service Web already exists");
-  EXPECT_TRUE(create(service_spec("web")).command) << "this one is STORE's to refuse";
-  EventBatch batch;
-  auto& gone = *batch.add_services();
-  gone.set_kind(CHANGE_KIND_REMOVED);
-  gone.mutable_service()->set_id(nth_id(1));
-  core.observe(batch);
-  EXPECT_TRUE(create(service_spec("Web")).command);
 }
 
 TEST_F(control_core_test, an_update_without_a_name_is_a_new_name_unless_something_else_is_wrong) {

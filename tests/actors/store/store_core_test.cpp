@@ -210,6 +210,23 @@ TEST_F(store_core_test, a_removed_service_frees_its_name_at_once_while_its_tasks
   EXPECT_EQ(core.count().templates, 1u) << "that of the new service";
 }
 
+TEST_F(store_core_test, names_that_differ_in_capital_letters_only_are_one_but_are_looked_up_as_they_are_written) {
+  apply(create_service(web, service_spec("Web")));
+  const auto second = apply(create_service(nth_id(2), service_spec("wEB")));
+  EXPECT_EQ(code(second), errc::already_exists);
+  EXPECT_EQ(second.result.message(), "name conflicts with an existing object: service wEB already exists");
+  ReadObjects request;
+  request.set_kind(OBJECT_KIND_SERVICE);
+  request.set_key("web");
+  ObjectsRead out;
+  EXPECT_EQ(core.read(request, out).code, errc::not_found);
+  EXPECT_EQ(service("Web").id(), web);
+  Command remove;
+  remove.add_actions()->mutable_remove_service()->set_id(web);
+  apply(remove);
+  EXPECT_EQ(code(apply(create_service(nth_id(2), service_spec("wEB")))), errc::ok);
+}
+
 TEST_F(store_core_test, a_command_is_applied_whole_or_not_at_all) {
   apply(create_service(web, service_spec("web")));
   apply(create_tasks(web, 1, {task(nth_id(1, 2), 1)}));
