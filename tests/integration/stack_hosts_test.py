@@ -254,7 +254,9 @@ class StackHosts(unittest.TestCase):
         shutil.rmtree(self.nodes[lost].data_root)
         wait_until("its work runs elsewhere", lambda: len([t for t in n.running("kept") if t["NodeID"] != old]) == 6, 60)
         self.nodes[lost].start()
-        self.assertEqual(self.nodes[lost].ok("info", "--format", "{{.Swarm.LocalNodeState}}").strip(), "inactive")
+        # Its engine was paused by the test before; until it answers, `docker info` knows nothing at all.
+        wait_until("it knows nothing of the swarm",
+                   lambda: self.nodes[lost].ok("info", "--format", "{{.Swarm.LocalNodeState}}").strip() == "inactive", 30)
         token = n.ok("swarm", "join-token", "-q", "manager").strip()
         self.nodes[lost].ok("swarm", "join", "--token", token, f"{self.address(1)}:2377")
 
