@@ -88,7 +88,7 @@ using raft_actor = caf::typed_actor<
 /// STORE SUBSCRIBER — gets every EventBatch after the snapshot that its subscription was answered with.
 /// | from  | message    | meaning                          | reply | errors |
 /// |-------|------------|----------------------------------|-------|--------|
-/// | STORE | EventBatch | what one applied entry changed   | –     | –      |
+/// | STORE | EventBatch | what applied entries changed     | –     | –      |
 using store_subscriber = caf::typed_actor<caf::reacts_to<EventBatch>>;
 
 /// STORE — the replicated state.                                                actors/store

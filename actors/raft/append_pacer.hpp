@@ -14,7 +14,7 @@ namespace swarm::raft {
 /// were served by a write, their next proposals are under way: the next write then waits for a crowd, as PostgreSQL's
 /// commit_delay does when there are commit_siblings. How large a crowd is learned: one more entry each time that it has
 /// come together a few times in a row, as many as have come when waiting for longer was in vain. A proposer that is alone
-/// never waits.
+/// waits once at most, when the others have just gone.
 class append_pacer {
 public:
   struct options {

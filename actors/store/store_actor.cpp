@@ -19,6 +19,10 @@ void publish(self_ptr self, EventBatch&& batch) {
     caf::anon_send(subscriber, shared);
 }
 
+batch_merger publisher(self_ptr self) {
+  return batch_merger{[self](EventBatch&& batch) { publish(self, std::move(batch)); }};
+}
+
 CommandResult apply_command(self_ptr self, const Entry& entry, SaveState& save, batch_merger& events) {
   auto& core = *self->state.core;
   Command command;
@@ -56,7 +60,7 @@ EntriesApplied apply_entries(self_ptr self, const ApplyEntries& request) {
   auto& core = *self->state.core;
   EntriesApplied answer;
   SaveState save;
-  batch_merger events{[self](EventBatch&& batch) { publish(self, std::move(batch)); }};
+  auto events = publisher(self);
   for (const auto& entry : request.entries()) {
     const bool known = entry.log_index() <= core.applied_index();
     if (entry.type() == ENTRY_TYPE_COMMAND) {
@@ -99,7 +103,7 @@ void finish_reload(self_ptr self, std::uint64_t applied_index) {
   st.snapshot.reset();
   st.reload.reset();
   ++st.reloads;
-  batch_merger events{[self](EventBatch&& batch) { publish(self, std::move(batch)); }};
+  auto events = publisher(self);
   events.put(std::move(changes));
   events.flush();
   EntriesApplied answer;

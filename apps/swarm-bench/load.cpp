@@ -7,7 +7,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <memory>
 #include <optional>
 
 #include "apps/swarm-bench/api_client.hpp"

@@ -48,10 +48,16 @@ std::string secret_spec(const std::string& name) {
   return R"({"Name":")" + name + R"(","Data":")" + text::base64_encode(std::string(500, 's')) + R"("})";
 }
 
-// `count` containers on the engine, by as many threads as it is fastest with; gives the seconds.
-double on_the_engine(const std::string& engine, std::size_t count, const std::function<void(api_client&, std::size_t)>& work) {
+struct engine_result {
+  double wall_s = 0;
+  std::string first_error;
+};
+
+// work(client, i) for `count` containers, by as many threads as an engine is fastest with.
+engine_result on_the_engine(const std::string& engine, std::size_t count,
+                            const std::function<void(api_client&, std::size_t)>& work) {
+  engine_result out;
   std::mutex mutex;
-  std::string problem;
   std::atomic<std::size_t> next{0};
   const auto begin = clock::now();
   std::vector<std::thread> threads;
@@ -63,15 +69,15 @@ double on_the_engine(const std::string& engine, std::size_t count, const std::fu
           work(client, i);
         } catch (const std::exception& error) {
           const std::lock_guard lock{mutex};
-          problem = error.what();
+          if (out.first_error.empty())
+            out.first_error = error.what();
         }
       }
     });
   for (auto& thread : threads)
     thread.join();
-  if (!problem.empty())
-    throw api_error{"the engine itself failed: " + problem};
-  return seconds_since(begin);
+  out.wall_s = seconds_since(begin);
+  return out;
 }
 
 void remove_all(const std::string& api, const std::string& path, const std::vector<std::string>& ids) {
@@ -179,15 +185,18 @@ void wait_removed(const target& t, const std::string& id) {
 double raw_engine(const target& t, const std::string& image, std::size_t count) {
   std::vector<std::string> ids(count);
   const auto body = R"({"Image":")" + image + R"(","Cmd":["sleep","100000"],"HostConfig":{"NetworkMode":"default"}})";
-  const auto wall = on_the_engine(t.engine, count, [&](api_client& engine, std::size_t i) {
+  const auto result = on_the_engine(t.engine, count, [&](api_client& engine, std::size_t i) {
     ids[i] = text_of(engine.must("POST", "/containers/create", body), "Id");
     engine.must("POST", "/containers/" + ids[i] + "/start");
   });
-  on_the_engine(t.engine, count, [&](api_client& engine, std::size_t i) {
+  const auto removal = on_the_engine(t.engine, count, [&](api_client& engine, std::size_t i) {
     if (!ids[i].empty())
       engine.must("DELETE", "/containers/" + ids[i] + "?force=1&v=1");
   });
-  return wall;
+  for (const auto* error : {&result.first_error, &removal.first_error})
+    if (!error->empty())
+      throw api_error{"the engine itself failed: " + *error};
+  return result.wall_s;
 }
 
 } // namespace
