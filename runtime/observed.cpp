@@ -4,8 +4,11 @@
 #include <cxxabi.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 
 #include "messages/type_ids.hpp"
@@ -127,34 +130,36 @@ std::vector<entry> list(caf::actor_system& system, const std::string& under) {
 
 } // namespace actor_registry
 
-void tap_ring::message(std::uint16_t nr, const std::type_info* type) {
-  if (!records_)
-    records_ = std::make_unique<std::array<record, capacity>>();
-  auto& slot = (*records_)[next_ % capacity];
+tap_ring::record& tap_ring::next() {
+  const auto at = next_ % capacity;
+  if (at == records_.size()) {
+    records_.reserve(std::min(capacity, std::max<std::size_t>(4, std::bit_ceil(at + 1))));
+    records_.emplace_back();
+  }
+  auto& slot = records_[at];
   slot.sequence = ++next_;
   slot.at = actor_registry::wall_now_ns();
+  return slot;
+}
+
+void tap_ring::message(std::uint16_t nr, const std::type_info* type) {
+  auto& slot = next();
   slot.nr = nr;
   slot.type = type;
   slot.text.clear();
 }
 
 void tap_ring::effect(std::string text) {
-  if (!records_)
-    records_ = std::make_unique<std::array<record, capacity>>();
-  auto& slot = (*records_)[next_ % capacity];
-  slot.sequence = ++next_;
-  slot.at = actor_registry::wall_now_ns();
+  auto& slot = next();
   slot.nr = 0;
   slot.type = nullptr;
   slot.text = std::move(text);
 }
 
 void tap_ring::copy_to(ActorStatus& out, caf::actor_system& system) const {
-  if (!records_)
-    return;
   const auto count = std::min<std::uint64_t>(next_, capacity);
   for (auto i = next_ - count; i < next_; ++i) {
-    const auto& from = (*records_)[i % capacity];
+    const auto& from = records_[i % capacity];
     auto& to = *out.add_tap();
     to.set_sequence(from.sequence);
     to.set_at(from.at);

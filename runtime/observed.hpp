@@ -2,7 +2,6 @@
 // needs nothing else. Costs 14-35 ns per message.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <caf/all.hpp>
 #include <cstdint>
@@ -70,7 +69,8 @@ private:
     std::uint16_t nr = 0;
     std::string text;
   };
-  std::unique_ptr<std::array<record, capacity>> records_; // made on first use: most tasks' actors are quiet
+  record& next();
+  std::vector<record> records_; // grows as it is used, to `capacity`: most services' and tasks' actors are quiet
   std::uint64_t next_ = 0;
 };
 
@@ -155,6 +155,12 @@ public:
       actor_registry::set_label(stats_, std::move(label));
     else
       stats_.label = std::move(label);
+  }
+  /// The message at hand, to be kept: shared with everybody it was sent to, if it was sent as a caf::message.
+  template <class T>
+  [[nodiscard]] std::shared_ptr<const T> keep_message() {
+    const auto kept = std::make_shared<const caf::message>(this->current_mailbox_element()->copy_content_to_message());
+    return {kept, &kept->template get_as<T>(0)};
   }
   [[nodiscard]] std::string label() const { return actor_registry::label_of(stats_); }
   [[nodiscard]] tap_ring& tap() { return tap_; }

@@ -1,33 +1,37 @@
 // Keeping the view, and looking things up in it.
 #include "actors/control/view.hpp"
 
+#include <algorithm>
+
 #include "messages/identity_rules.hpp"
 
 namespace swarm::control {
 
 void directory::put(const std::string& id, const std::string& name) {
-  const auto it = name_of_.find(id);
-  if (it != name_of_.end()) {
-    if (it->second == name)
-      return;
-    remove(id);
+  const auto it = name_of_.lower_bound(id);
+  if (it == name_of_.end() || it->first != id) {
+    name_of_.emplace_hint(it, id, name);
+  } else if (it->second != name) {
+    forget_name(id, it->second);
+    it->second = name;
+  } else {
+    return;
   }
-  name_of_[id] = name;
-  ids_of_[name].insert(id);
+  ids_of_.emplace(name, id);
 }
 
 void directory::remove(const std::string& id) {
   const auto it = name_of_.find(id);
   if (it == name_of_.end())
     return;
-  const auto ids = ids_of_.find(it->second);
-  ids->second.erase(id);
-  if (ids->second.empty())
-    ids_of_.erase(ids);
+  forget_name(id, it->second);
   name_of_.erase(it);
 }
 
-bool directory::has_name(std::string_view name) const { return ids_of_.contains(name); }
+void directory::forget_name(const std::string& id, const std::string& name) {
+  const auto [first, last] = ids_of_.equal_range(name);
+  ids_of_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == id; }));
+}
 
 directory::found directory::find(std::string_view key, std::string_view kind) const {
   const auto refuse = [&](const std::string& why) {
@@ -43,8 +47,11 @@ directory::found directory::find(std::string_view key, std::string_view kind) co
     return none;
   if (const auto it = name_of_.find(key); it != name_of_.end())
     return {{}, it->first};
-  if (const auto it = ids_of_.find(key); it != ids_of_.end())
-    return it->second.size() == 1 ? found{{}, *it->second.begin()} : ambiguous(it->second.size());
+  const std::string name{key};
+  if (const auto named = ids_of_.count(name); named > 1)
+    return ambiguous(named);
+  else if (named == 1)
+    return {{}, ids_of_.find(name)->second};
   const auto first = name_of_.lower_bound(key);
   std::size_t matches = 0;
   for (auto it = first; it != name_of_.end() && it->first.starts_with(key); ++it)

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "actors/control/refusal.hpp"
@@ -20,7 +20,7 @@ class directory {
 public:
   void put(const std::string& id, const std::string& name);
   void remove(const std::string& id);
-  [[nodiscard]] bool has_name(std::string_view name) const;
+  [[nodiscard]] bool has_name(const std::string& name) const { return ids_of_.contains(name); }
 
   struct found {
     refusal problem; ///< not found or ambiguous, with Swarm's text
@@ -30,8 +30,10 @@ public:
   [[nodiscard]] found find(std::string_view key, std::string_view kind) const;
 
 private:
+  void forget_name(const std::string& id, const std::string& name);
+
   std::map<std::string, std::string, std::less<>> name_of_;
-  std::map<std::string, std::set<std::string>, std::less<>> ids_of_; // by name; hostnames need not be unique
+  std::unordered_multimap<std::string, std::string> ids_of_; // by name; hostnames need not be unique
 };
 
 struct service_facts {
@@ -57,7 +59,7 @@ public:
   directory secrets;
   directory configs;
   directory networks;
-  std::map<std::string, service_facts, std::less<>> service_facts_of;
+  std::unordered_map<std::string, service_facts> service_facts_of;
   std::map<std::string, network_facts, std::less<>> network_facts_of;
   std::optional<Cluster> cluster;
 

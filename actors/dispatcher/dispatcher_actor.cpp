@@ -219,7 +219,12 @@ void changed(self_ptr self, const EventBatch& batch) {
     return;
   st.log_index = batch.log_index();
   st.sessions->apply(time_of(self), batch);
-  deliver(self, st.routes.route(batch), batch.nodes());
+  if (may_be_kept(batch)) {
+    const auto kept = self->keep_message<EventBatch>();
+    deliver(self, st.routes.route(*kept, kept), batch.nodes());
+  } else {
+    deliver(self, st.routes.route(batch), batch.nodes());
+  }
   if (batch.nodes_size() + batch.clusters_size() > 0)
     for (const auto& id : st.orders.apply(batch))
       send_orders(self, id);

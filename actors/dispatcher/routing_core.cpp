@@ -21,23 +21,23 @@ void routing_core::add_definition(const Task& task, EventBatch& to) {
   const auto definition = templates_.find(key);
   if (definition == templates_.end())
     return;
-  *to.add_templates()->mutable_template_() = definition->second;
+  *to.add_templates()->mutable_template_() = *definition->second;
   if (const auto service = services_.find(task.service_id()); service != services_.end())
-    *to.add_services()->mutable_service() = service->second;
-  const auto& container = definition->second.spec().container_spec();
+    *to.add_services()->mutable_service() = identity_of(*service->second);
+  const auto& container = definition->second->spec().container_spec();
   for (const auto& ref : container.secrets())
     if (const auto it = secrets_.find(ref.secret_id()); it != secrets_.end())
-      *to.add_secrets()->mutable_secret() = it->second;
+      *to.add_secrets()->mutable_secret() = *it->second;
   const auto add_config = [&](const std::string& id) {
     if (const auto it = configs_.find(id); it != configs_.end())
-      *to.add_configs()->mutable_config() = it->second;
+      *to.add_configs()->mutable_config() = *it->second;
   };
   for (const auto& ref : container.configs())
     add_config(ref.config_id());
   add_config(container.privileges().credential_spec().config());
-  for (const auto& attachment : definition->second.spec().networks())
+  for (const auto& attachment : definition->second->spec().networks())
     if (const auto it = networks_.find(attachment.target()); it != networks_.end())
-      *to.add_networks()->mutable_network() = it->second;
+      *to.add_networks()->mutable_network() = *it->second;
 }
 
 void routing_core::add_task(const TaskEvent& event, routed& out, bool with_definition) {
@@ -58,16 +58,16 @@ routed routing_core::load(const StoreSnapshot& snapshot) {
     if (nodes_.insert(node.id()).second)
       out.fresh.insert(node.id());
   for (const auto& t : snapshot.templates())
-    templates_[{t.service_id(), t.spec_version()}] = t;
+    templates_[{t.service_id(), t.spec_version()}] = kept_part({}, t);
   for (const auto& service : snapshot.services())
-    services_[service.id()] = identity_of(service);
+    services_[service.id()] = kept_part({}, service);
   for (const auto& secret : snapshot.secrets())
-    secrets_[secret.id()] = secret;
+    secrets_[secret.id()] = kept_part({}, secret);
   for (const auto& config : snapshot.configs())
-    configs_[config.id()] = config;
+    configs_[config.id()] = kept_part({}, config);
   for (const auto& network : snapshot.networks())
     if (!network.predefined())
-      networks_[network.id()] = network;
+      networks_[network.id()] = kept_part({}, network);
   TaskEvent event;
   for (const auto& task : snapshot.tasks()) {
     *event.mutable_task() = task;
@@ -79,7 +79,30 @@ routed routing_core::load(const StoreSnapshot& snapshot) {
   return out;
 }
 
-void routing_core::learn(const EventBatch& batch, routed& out) {
+void routing_core::learn_services(const EventBatch& batch, const shared_batch& whole, routed& out) {
+  for (const auto& event : batch.templates())
+    if (event.kind() != CHANGE_KIND_REMOVED) {
+      const auto& task = event.template_();
+      templates_[{task.service_id(), task.spec_version()}] = kept_part(whole, task);
+      if (event.kind() == CHANGE_KIND_UPDATED) // new credentials
+        *out.to_all.add_templates() = event;
+    }
+  for (const auto& event : batch.services()) {
+    const auto& service = event.service();
+    if (event.kind() == CHANGE_KIND_REMOVED) {
+      services_.erase(service.id());
+      continue;
+    }
+    auto& known = services_[service.id()];
+    if (known)
+      if (auto identity = identity_of(service);
+          !google::protobuf::util::MessageDifferencer::Equals(identity_of(*known), identity))
+        out.to_all.add_services()->mutable_service()->Swap(&identity);
+    known = kept_part(whole, service);
+  }
+}
+
+void routing_core::learn(const EventBatch& batch, const shared_batch& whole, routed& out) {
   for (const auto& event : batch.nodes())
     if (event.kind() == CHANGE_KIND_REMOVED) {
       nodes_.erase(event.node().id());
@@ -87,44 +110,27 @@ void routing_core::learn(const EventBatch& batch, routed& out) {
     } else if (nodes_.insert(event.node().id()).second) {
       out.fresh.insert(event.node().id());
     }
-  for (const auto& event : batch.templates())
-    if (event.kind() != CHANGE_KIND_REMOVED) {
-      templates_[{event.template_().service_id(), event.template_().spec_version()}] = event.template_();
-      if (event.kind() == CHANGE_KIND_UPDATED) // new credentials
-        *out.to_all.add_templates() = event;
-    }
-  for (const auto& event : batch.services()) {
-    const auto& id = event.service().id();
-    if (event.kind() == CHANGE_KIND_REMOVED) {
-      services_.erase(id);
-      continue;
-    }
-    auto identity = identity_of(event.service());
-    const auto [it, fresh] = services_.try_emplace(id);
-    if (!fresh && !google::protobuf::util::MessageDifferencer::Equals(it->second, identity))
-      *out.to_all.add_services()->mutable_service() = identity;
-    it->second = std::move(identity);
-  }
+  learn_services(batch, whole, out);
   for (const auto& event : batch.secrets())
     if (event.kind() == CHANGE_KIND_REMOVED)
       secrets_.erase(event.secret().id());
     else
-      secrets_[event.secret().id()] = event.secret();
+      secrets_[event.secret().id()] = kept_part(whole, event.secret());
   for (const auto& event : batch.configs())
     if (event.kind() == CHANGE_KIND_REMOVED)
       configs_.erase(event.config().id());
     else
-      configs_[event.config().id()] = event.config();
+      configs_[event.config().id()] = kept_part(whole, event.config());
   for (const auto& event : batch.networks())
     if (event.kind() == CHANGE_KIND_REMOVED)
       networks_.erase(event.network().id());
     else if (!event.network().predefined())
-      networks_[event.network().id()] = event.network();
+      networks_[event.network().id()] = kept_part(whole, event.network());
 }
 
-routed routing_core::route(const EventBatch& batch) {
+routed routing_core::route(const EventBatch& batch, const shared_batch& whole) {
   routed out;
-  learn(batch, out);
+  learn(batch, whole, out);
   for (const auto& event : batch.tasks())
     add_task(event, out, event.task().status().state() == TASK_STATE_ASSIGNED);
   for (const auto& event : batch.templates())

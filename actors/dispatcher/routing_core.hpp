@@ -2,9 +2,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 
+#include "messages/kept_part.hpp"
 #include "messages/store.pb.h"
 
 namespace swarm::dispatcher {
@@ -26,22 +29,26 @@ struct routed {
 class routing_core {
 public:
   [[nodiscard]] routed load(const StoreSnapshot& snapshot);
-  [[nodiscard]] routed route(const EventBatch& batch);
+  /// `whole` owns the batch if parts of it may be kept as they are.
+  [[nodiscard]] routed route(const EventBatch& batch, const shared_batch& whole = {});
   [[nodiscard]] std::size_t nodes() const { return nodes_.size(); }
 
 private:
   using version_key = std::pair<std::string, std::uint64_t>;
-  void learn(const EventBatch& batch, routed& out);
+  void learn(const EventBatch& batch, const shared_batch& whole, routed& out);
+  void learn_services(const EventBatch& batch, const shared_batch& whole, routed& out);
   void add_task(const TaskEvent& event, routed& out, bool with_definition);
   void add_definition(const Task& task, EventBatch& to);
   [[nodiscard]] static Service identity_of(const Service& service);
 
   std::set<std::string> nodes_;
-  std::map<version_key, TaskTemplate> templates_;
-  std::map<std::string, Service> services_; ///< identities only
-  std::map<std::string, Secret> secrets_;
-  std::map<std::string, Config> configs_;
-  std::map<std::string, Network> networks_; ///< of swarm scope
+  template <class T>
+  using catalogue = std::unordered_map<std::string, std::shared_ptr<const T>>; ///< by id
+  std::map<version_key, std::shared_ptr<const TaskTemplate>> templates_;
+  catalogue<Service> services_;
+  catalogue<Secret> secrets_;
+  catalogue<Config> configs_;
+  catalogue<Network> networks_; ///< of swarm scope
   std::map<std::string, std::set<version_key>> attached_; ///< per node, in the batch at hand
 };
 

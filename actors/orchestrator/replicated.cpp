@@ -37,7 +37,7 @@ bool holds_replica(service_state& state, const restart_supervisor& restarts, con
       return true;
   // One that ended for good keeps its slot, so that it is not started again. In a rollback all must come back.
   return newest != nullptr && newest->desired != TASK_STATE_REMOVE &&
-         state.service->update_status().state() != UPDATE_STATE_ROLLBACK_STARTED &&
+         state.update_status().state() != UPDATE_STATE_ROLLBACK_STARTED &&
          !restarts.should_restart(slot, *newest);
 }
 

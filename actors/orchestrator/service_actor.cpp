@@ -82,6 +82,14 @@ void handle(self_ptr self, service_effects effects) {
     self->quit();
 }
 
+void apply(self_ptr self, const EventBatch& batch) {
+  auto& core = *self->state.core;
+  if (batch.services_size() + batch.templates_size() == 0 || !may_be_kept(batch))
+    return handle(self, core.apply(time_of(self), batch));
+  const auto kept = self->keep_message<EventBatch>();
+  handle(self, core.apply(time_of(self), *kept, kept));
+}
+
 ActorStatus status_of(self_ptr self, const ReadStatus& request) {
   const auto& st = self->state;
   auto status = self->base_status(request);
@@ -119,7 +127,7 @@ service_actor::behavior_type run_service(self_ptr self, service_options opts) {
     [pool = st.opts.nodes](const Node& node, std::uint64_t log_index) { return pool->intern(node, log_index); });
   self->set_label("service/" + st.opts.id.str());
   return {
-    [self](const EventBatch& batch) { handle(self, self->state.core->apply(time_of(self), batch)); },
+    [self](const EventBatch& batch) { apply(self, batch); },
     [self](tick_atom) {
       self->state.armed.reset();
       handle(self, self->state.core->tick(time_of(self)));

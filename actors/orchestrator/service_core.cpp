@@ -27,7 +27,7 @@ service_core::service_core(service_id id, std::uint64_t seed, intern_function in
 
 // -- events ---------------------------------------------------------------------------------------------------------------
 
-service_effects service_core::apply(timestamp now, const EventBatch& batch) {
+service_effects service_core::apply(timestamp now, const EventBatch& batch, const shared_batch& whole) {
   state_.now = now;
   for (const auto& event : batch.clusters())
     apply_cluster(event);
@@ -38,10 +38,10 @@ service_effects service_core::apply(timestamp now, const EventBatch& batch) {
   const auto& id = state_.id_text();
   for (const auto& event : batch.templates())
     if (event.template_().service_id() == id)
-      apply_template(event);
+      apply_template(event, whole);
   for (const auto& event : batch.services())
     if (event.service().id() == id)
-      apply_service(event);
+      apply_service(event, whole);
   for (const auto& event : batch.tasks())
     if (event.task().service_id() == id)
       apply_task(event);
@@ -103,15 +103,15 @@ void service_core::apply_node(const NodeEvent& event, std::uint64_t log_index) {
   to_check_.insert(id);
 }
 
-void service_core::apply_template(const TemplateEvent& event) {
+void service_core::apply_template(const TemplateEvent& event, const shared_batch& whole) {
   const auto version = event.template_().spec_version();
   if (event.kind() == CHANGE_KIND_REMOVED)
     state_.templates.erase(version);
   else
-    state_.templates[version] = event.template_();
+    state_.templates[version] = kept_part(whole, event.template_());
 }
 
-void service_core::apply_service(const ServiceEvent& event) {
+void service_core::apply_service(const ServiceEvent& event, const shared_batch& whole) {
   seen_ = true;
   if (event.kind() == CHANGE_KIND_REMOVED) {
     state_.service.reset();
@@ -120,7 +120,7 @@ void service_core::apply_service(const ServiceEvent& event) {
   }
   const auto& service = event.service();
   const bool version_changed = state_.service && state_.service->spec_version() != service.spec_version();
-  state_.replace_service(service);
+  state_.replace_service(kept_part(whole, service));
   had_service_ = true;
   global_ = state_.is_global();
   if (loaded_)

@@ -10,6 +10,7 @@
 #include "actors/orchestrator/service_state.hpp"
 #include "actors/orchestrator/update.hpp"
 #include "messages/errors.hpp"
+#include "messages/kept_part.hpp"
 
 namespace swarm::orchestrator {
 
@@ -34,7 +35,8 @@ public:
   service_core& operator=(const service_core&) = delete;
 
   /// The first batch that names this service or its tasks must hold all of them; nodes come before or with it.
-  [[nodiscard]] service_effects apply(timestamp now, const EventBatch& batch);
+  /// `whole` owns the batch if parts of it may be kept as they are.
+  [[nodiscard]] service_effects apply(timestamp now, const EventBatch& batch, const shared_batch& whole = {});
   [[nodiscard]] service_effects tick(timestamp now);
   [[nodiscard]] service_effects proposed(timestamp now, const failure& outcome);
 
@@ -49,8 +51,8 @@ public:
   [[nodiscard]] counts count() const;
 
 private:
-  void apply_service(const ServiceEvent& event);
-  void apply_template(const TemplateEvent& event);
+  void apply_service(const ServiceEvent& event, const shared_batch& whole);
+  void apply_template(const TemplateEvent& event, const shared_batch& whole);
   void apply_network(const NetworkEvent& event);
   void apply_node(const NodeEvent& event, std::uint64_t log_index);
   void apply_task(const TaskEvent& event);

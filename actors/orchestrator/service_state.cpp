@@ -46,7 +46,7 @@ bool service_state::is_global() const {
 
 const TaskSpec& service_state::spec_of(const task_row& row) const {
   const auto it = templates.find(row.spec_version);
-  return it != templates.end() ? it->second.spec() : service->spec().task_template();
+  return it != templates.end() ? it->second->spec() : service->spec().task_template();
 }
 
 difference service_state::compare(const task_row& row) {
@@ -58,7 +58,7 @@ difference service_state::compare(const task_row& row) {
       TaskTemplate wanted;
       *wanted.mutable_spec() = service->spec().task_template();
       *wanted.mutable_endpoint_spec() = service->spec().endpoint_spec();
-      it->second = compare_templates(old->second, wanted);
+      it->second = compare_templates(*old->second, wanted);
     }
   return it->second;
 }
@@ -102,18 +102,17 @@ void service_state::forget_comparisons() {
   networks_.reset();
 }
 
-void service_state::replace_service(const Service& stored) {
-  const bool same = service && service->spec_version() == stored.spec_version();
-  std::optional<UpdateStatus> under_way;
-  if (status_before_ && same && !MessageDifferencer::Equals(stored.update_status(), service->update_status()))
-    under_way = service->update_status();
-  service = stored;
+void service_state::replace_service(std::shared_ptr<const Service> stored) {
+  const bool same = service && service->spec_version() == stored->spec_version();
+  const bool under_way = status_before_ && same && !MessageDifferencer::Equals(stored->update_status(), update_status());
+  service = std::move(stored);
   forget_comparisons();
-  status_before_.reset(); // if ours has arrived, the store's word counts from here on
   if (under_way) {
-    status_before_ = stored.update_status();
-    service->mutable_update_status()->Swap(&*under_way);
+    status_before_ = service->update_status();
+    return;
   }
+  status_before_.reset(); // if ours has arrived, the store's word counts from here on
+  update_status_.reset();
 }
 
 // -- what must be looked at ---------------------------------------------------------------------------------------------
@@ -276,8 +275,8 @@ void service_state::remove(const slot_key& slot, task_row& row) {
 
 void service_state::set_update_status(const UpdateStatus& status) {
   if (!status_before_)
-    status_before_ = service->update_status();
-  *service->mutable_update_status() = status;
+    status_before_ = update_status();
+  update_status_ = status;
   if (!service_update_)
     service_update_.emplace();
   *service_update_->mutable_update_status() = status;
@@ -340,9 +339,8 @@ void service_state::abort() {
       row->removing = 0;
   }
   changes_.clear();
-  if (status_before_ && service)
-    *service->mutable_update_status() = *status_before_;
-  status_before_.reset();
+  if (status_before_)
+    update_status_ = std::exchange(status_before_, std::nullopt);
 }
 
 } // namespace swarm::orchestrator

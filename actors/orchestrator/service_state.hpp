@@ -36,8 +36,8 @@ public:
   service_state(service_id id, random_source rng) : id_{id}, id_text_{id.str()}, rng_{rng} {}
 
   // -- facts ------------------------------------------------------------------------------------------------------------
-  std::optional<Service> service;    ///< none: removed, what is left must go
-  std::map<std::uint64_t, TaskTemplate> templates;
+  std::shared_ptr<const Service> service; ///< as stored; none: removed, what is left must go
+  std::map<std::uint64_t, std::shared_ptr<const TaskTemplate>> templates;
   std::map<node_id, node_ref> nodes;
   std::map<node_id, instant> orphan_at; ///< nodes that are down
   std::map<std::string, std::string> predefined_networks; ///< id and name → name
@@ -47,6 +47,9 @@ public:
 
   [[nodiscard]] const service_id& id() const { return id_; }
   [[nodiscard]] const std::string& id_text() const { return id_text_; }
+  /// The service's, or the one of ours that is on its way into the store.
+  [[nodiscard]] const UpdateStatus& update_status() const { return update_status_ ? *update_status_ : service->update_status(); }
+  [[nodiscard]] bool has_update_status() const { return update_status_ || service->has_update_status(); }
   [[nodiscard]] bool is_job() const;
   [[nodiscard]] bool is_global() const; ///< one task per node: global and global-job
   [[nodiscard]] TaskState running_target() const { return is_job() ? TASK_STATE_COMPLETE : TASK_STATE_RUNNING; }
@@ -67,7 +70,7 @@ public:
   /// The spec, or what a task is made of, has changed.
   void forget_comparisons();
   /// The store's value; an update status of ours that is under way stays on top of it.
-  void replace_service(const Service& stored);
+  void replace_service(std::shared_ptr<const Service> stored);
 
   // -- what must be looked at ---------------------------------------------------------------------------------------------
   void mark(const slot_key& slot);
@@ -135,7 +138,8 @@ private:
   std::optional<UpdateServiceState> service_update_;
   std::size_t rows_ = 0;
   std::vector<change> changes_;
-  std::optional<UpdateStatus> status_before_;
+  std::optional<UpdateStatus> update_status_; ///< ours
+  std::optional<UpdateStatus> status_before_; ///< while ours is under way
 };
 
 } // namespace swarm::orchestrator

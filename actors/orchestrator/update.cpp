@@ -28,20 +28,20 @@ update_policy policy_of(const ServiceSpec& spec, bool rollback) {
 }
 
 bool updater::is_rollback() const {
-  const auto state = state_.service->update_status().state();
+  const auto state = state_.update_status().state();
   return state == UPDATE_STATE_ROLLBACK_STARTED || state == UPDATE_STATE_ROLLBACK_PAUSED;
 }
 
 bool updater::is_paused() const {
-  const auto state = state_.service->update_status().state();
+  const auto state = state_.update_status().state();
   return !unpaused_ && (state == UPDATE_STATE_PAUSED || state == UPDATE_STATE_ROLLBACK_PAUSED);
 }
 
 void updater::service_changed(bool version_changed) {
-  const bool rolled_back = rolling_back_ && state_.service->update_status().state() == UPDATE_STATE_ROLLBACK_STARTED;
+  const bool rolled_back = rolling_back_ && state_.update_status().state() == UPDATE_STATE_ROLLBACK_STARTED;
   if (version_changed || rolled_back)
     cancel();
-  if (!state_.service->has_update_status())
+  if (!state_.has_update_status())
     unpaused_ = false;
   look_again_ = true;
 }
@@ -90,7 +90,7 @@ std::vector<task_row*> updater::updatable(const slot_key& slot, const slot_state
   auto* newest = all.empty() ? nullptr : all.front();
   std::erase_if(all, [](const task_row* row) { return !row->runnable(); });
   if (all.empty() && newest != nullptr && newest->desired != TASK_STATE_REMOVE &&
-      state_.service->update_status().state() != UPDATE_STATE_ROLLBACK_STARTED &&
+      state_.update_status().state() != UPDATE_STATE_ROLLBACK_STARTED &&
       !restarts_.should_restart(slot, *newest))
     all.push_back(newest);
   return all;
@@ -114,7 +114,7 @@ updater::dirt updater::dirt_of(const slot_key& slot, const slot_state& rows) {
 void updater::begin() {
   if (is_paused())
     return;
-  const auto state = state_.service->update_status().state();
+  const auto state = state_.update_status().state();
   const bool going_on = state == UPDATE_STATE_UPDATING || state == UPDATE_STATE_ROLLBACK_STARTED;
   std::set<slot_key> known{queue_.begin(), queue_.end()};
   std::vector<slot_key> up; // slots in which something runs come last: those that are down cost nothing
@@ -172,7 +172,7 @@ void updater::start(bool by_version) {
 
 // The store clears the status whenever a user changes the service, be it only its scale.
 void updater::show_progress() {
-  const auto state = state_.service->update_status().state();
+  const auto state = state_.update_status().state();
   if (run_->silent || state == UPDATE_STATE_UPDATING || state == UPDATE_STATE_ROLLBACK_STARTED)
     return;
   unpaused_ = false;
@@ -223,7 +223,7 @@ void updater::finish() {
   run_.reset();
   updated_.clear();
   late_.clear();
-  auto status = state_.service->update_status();
+  auto status = state_.update_status();
   if (status.state() != UPDATE_STATE_UPDATING && status.state() != UPDATE_STATE_ROLLBACK_STARTED)
     return; // crowded slots were cleared, no spec has changed
   const bool rollback = is_rollback();
@@ -384,7 +384,7 @@ void updater::act_on_failure(const task_id& task) {
   // A rollback is never rolled back, and without a previous spec there is nothing to go back to.
   const bool back = policy().failure_action == FAILURE_ACTION_ROLLBACK && !rollback && service.has_previous_spec();
   const auto because = " due to failure or early termination of task " + task.str() + std::exchange(reason_, {});
-  auto status = service.update_status();
+  auto status = state_.update_status();
   run_.reset();
   failed_.reset();
   queue_.clear();

@@ -33,8 +33,15 @@ node_index core::node_of(const std::string& id) {
 }
 
 group_index core::group_of(const std::string& service, std::uint64_t spec_version) {
-  if (const auto it = group_by_key_.find({service, spec_version}); it != group_by_key_.end())
-    return it->second;
+  auto& known = services_[service];
+  for (const auto& [version, index] : known.groups)
+    if (version == spec_version)
+      return index;
+  if (known.groups.empty()) {
+    known.index = free_services_.empty() ? next_service_++ : free_services_.back();
+    if (!free_services_.empty())
+      free_services_.pop_back();
+  }
   auto index = static_cast<group_index>(groups_.size());
   if (free_groups_.empty()) {
     groups_.emplace_back();
@@ -47,15 +54,8 @@ group_index core::group_of(const std::string& service, std::uint64_t spec_versio
   g.used = true;
   g.service_id = service;
   g.spec_version = spec_version;
-  const auto [known, fresh] = services_.try_emplace(service, 0, 0);
-  if (fresh) {
-    known->second.first = free_services_.empty() ? next_service_++ : free_services_.back();
-    if (!free_services_.empty())
-      free_services_.pop_back();
-  }
-  ++known->second.second;
-  g.service = known->second.first;
-  group_by_key_[{service, spec_version}] = index;
+  g.service = known.index;
+  known.groups.emplace_back(spec_version, index);
   return index;
 }
 
@@ -64,10 +64,11 @@ void core::drop_group_if_unused(group_index index) {
   if (!g.used || g.tasks > 0 || !g.gone)
     return;
   g.used = false;
-  group_by_key_.erase({g.service_id, g.spec_version});
-  if (const auto it = services_.find(g.service_id); --it->second.second == 0) {
-    free_services_.push_back(it->second.first);
-    services_.erase(it);
+  const auto service = services_.find(g.service_id);
+  std::erase_if(service->second.groups, [&](const auto& entry) { return entry.second == index; });
+  if (service->second.groups.empty()) {
+    free_services_.push_back(service->second.index);
+    services_.erase(service);
   }
   for (auto& node : nodes_)
     std::erase_if(node.failures, [&](const auto& f) { return f.first == index; });

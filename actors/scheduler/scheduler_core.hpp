@@ -7,6 +7,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "actors/scheduler/filters.hpp"
@@ -85,6 +87,10 @@ private:
     std::string text;        ///< the explanation
     instant next_text_at{};
   };
+  struct service_entry {
+    service_index index = 0;
+    std::vector<std::pair<std::uint64_t, group_index>> groups; ///< by spec version
+  };
   enum class change_kind : std::uint8_t { placed, told, ended };
   struct change {
     change_kind kind;
@@ -136,8 +142,7 @@ private:
   std::map<task_id, google::protobuf::RepeatedPtrField<GenericResource>> generic_;
   std::deque<group> groups_;
   std::vector<group_index> free_groups_;
-  std::map<std::pair<std::string, std::uint64_t>, group_index> group_by_key_;
-  std::map<std::string, std::pair<service_index, std::size_t>> services_; ///< index, groups
+  std::unordered_map<std::string, service_entry> services_; ///< those with groups
   std::vector<service_index> free_services_;
   service_index next_service_ = 0;
   std::deque<node_entry> nodes_;

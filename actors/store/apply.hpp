@@ -34,7 +34,7 @@ private:
   void allocate(Service& fresh, const Endpoint& old) const;
   [[nodiscard]] google::protobuf::RepeatedPtrField<VirtualIP> kept_virtual_ips(const ServiceSpec& spec, const Endpoint& old) const;
   void store_service(ChangeKind kind, Service fresh, const std::shared_ptr<const Service>& old, bool spec_changed);
-  void store_template(const Service& service);
+  void store_template(const std::shared_ptr<const Service>& service);
 
   // apply_objects.cpp
   [[nodiscard]] failure put_node(PutNode& put);

@@ -339,7 +339,7 @@ failure applier::remove_network(const std::string& id) {
   }
   // Tasks of older specs that are to go on; those of a removed service are about to end.
   for (const auto& [key, row] : state_.templates)
-    if (uses(row->spec()) && state_.services.find(key.service_id))
+    if (uses(row->spec().task_template()) && state_.services.find(key.service_id))
       if (const auto task = living_task(key); task)
         return refuse(errc::failed_precondition, "network " + id + " is in use by task " + task.str());
   exchange(state_.networks, id, nullptr);

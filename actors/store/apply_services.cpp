@@ -198,7 +198,7 @@ void applier::store_service(ChangeKind kind, Service fresh, const std::shared_pt
   undo_.push_back([swap_ports, old, object] { swap_ports(object.get(), old.get()); });
 
   if (spec_changed)
-    store_template(*object);
+    store_template(object);
   touched_services_.insert(object->id());
   write(TableWrite::TABLE_SERVICE, row_key(*object), object.get());
   auto& event = *out_.events.add_services();
@@ -208,17 +208,12 @@ void applier::store_service(ChangeKind kind, Service fresh, const std::shared_pt
     *event.mutable_old() = *old;
 }
 
-void applier::store_template(const Service& service) {
-  auto row = std::make_shared<TaskTemplate>();
-  row->set_service_id(service.id());
-  row->set_spec_version(service.spec_version());
-  *row->mutable_spec() = service.spec().task_template();
-  *row->mutable_endpoint_spec() = service.spec().endpoint_spec();
-  const auto key = template_key{service.id(), service.spec_version()};
+void applier::store_template(const std::shared_ptr<const Service>& service) {
+  const auto key = template_key{service->id(), service->spec_version()};
   auto& slot = state_.templates[key];
-  if (slot && stable_bytes(*slot) == stable_bytes(*row))
+  if (slot && stable_bytes(template_of(*slot)) == stable_bytes(template_of(*service)))
     return;
-  const auto before = std::exchange(slot, row);
+  const auto before = std::exchange(slot, service);
   undo_.push_back([this, key, before] {
     if (before)
       state_.templates[key] = before;
@@ -227,8 +222,8 @@ void applier::store_template(const Service& service) {
   });
   auto& event = *out_.events.add_templates();
   event.set_kind(before ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED); // updated: the credentials alone have changed
-  *event.mutable_template_() = *row;
-  write(TableWrite::TABLE_TEMPLATE, row_key(*row), row.get());
+  *event.mutable_template_() = template_of(*service);
+  write(TableWrite::TABLE_TEMPLATE, row_key(event.template_()), &event.template_());
 }
 
 failure applier::remove_service(const std::string& id) {

@@ -116,7 +116,7 @@ void applier::drop_unused_templates() {
         ++it;
         continue;
       }
-      write(TableWrite::TABLE_TEMPLATE, row_key(*it->second), nullptr);
+      write(TableWrite::TABLE_TEMPLATE, row_key(template_of(*it->second)), nullptr);
       auto& event = *out_.events.add_templates();
       event.set_kind(CHANGE_KIND_REMOVED);
       event.mutable_template_()->set_service_id(id);

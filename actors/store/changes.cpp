@@ -6,9 +6,11 @@ namespace swarm::store {
 
 namespace {
 
-/// Walks two ordered maps of id -> object; `each(kind, object, old)`.
-template <class Map, class Each>
-void compare(const Map& before, const Map& after, Each each) {
+std::string template_bytes(const Service& service) { return stable_bytes(template_of(service)); }
+
+/// Walks two ordered maps of objects; `each(kind, object, old)`. An object is another one when `said` gives other bytes.
+template <class Map, class Each, class Said = decltype(&stable_bytes)>
+void compare(const Map& before, const Map& after, Each each, Said said = stable_bytes) {
   auto b = before.begin();
   auto a = after.begin();
   while (b != before.end() || a != after.end()) {
@@ -19,7 +21,7 @@ void compare(const Map& before, const Map& after, Each each) {
       each(CHANGE_KIND_CREATED, *a->second, *a->second);
       ++a;
     } else {
-      if (stable_bytes(*a->second) != stable_bytes(*b->second))
+      if (said(*a->second) != said(*b->second))
         each(CHANGE_KIND_UPDATED, *a->second, *b->second);
       ++a;
       ++b;
@@ -65,11 +67,11 @@ EventBatch core::changes_to(const core& next) const {
     if (kind == CHANGE_KIND_UPDATED)
       *event.mutable_old() = old;
   });
-  compare(before.templates, after.templates, [&](ChangeKind kind, const TaskTemplate& object, const TaskTemplate&) {
+  compare(before.templates, after.templates, [&](ChangeKind kind, const Service& service, const Service&) {
     auto& event = *out.add_templates();
     event.set_kind(kind);
-    *event.mutable_template_() = object;
-  });
+    *event.mutable_template_() = template_of(service);
+  }, template_bytes);
   compare_tasks(before.tasks, after.tasks, out);
   compare(before.nodes.all(), after.nodes.all(), [&](ChangeKind kind, const Node& node, const Node& old) {
     auto& event = *out.add_nodes();

@@ -27,7 +27,7 @@ public:
     last_ = key;
     if (const auto it = state_.templates.find(key); it != state_.templates.end()) {
       auto& copy = *out_.add_templates();
-      copy = *it->second;
+      copy = template_of(*it->second);
       if (copy.spec().has_container_spec())
         copy.mutable_spec()->mutable_container_spec()->clear_registry_auth();
     }
@@ -120,8 +120,8 @@ failure prepare(const tables& state, const filter_set& filters, task_filter& out
 // What decides whether the updater would replace a task: not the version's number but what it says. A task of an older
 // version that says the same is left alone, so it counts as current; so does one that differs in placement or
 // credentials only (where the node no longer fits, the enforcer acts).
-std::string what_it_says(const TaskTemplate& row) {
-  auto copy = row;
+std::string what_it_says(const Service& service) {
+  auto copy = template_of(service);
   copy.clear_spec_version();
   copy.mutable_spec()->clear_placement();
   copy.mutable_spec()->mutable_container_spec()->clear_registry_auth();
@@ -168,7 +168,7 @@ bool task_matches(const tables& state, const filter_set& filters, const task_fil
     return false;
   const auto it = state.templates.find({service_id, task.spec_version});
   return filters.values("runtime") == nullptr
-         || (it != state.templates.end() && filters.exact("runtime", runtime_of(it->second->spec())));
+         || (it != state.templates.end() && filters.exact("runtime", runtime_of(it->second->spec().task_template())));
 }
 
 } // namespace

@@ -52,11 +52,16 @@ failure load_cluster(tables& t, const stored_row& row) {
 }
 
 failure load_template(tables& t, const stored_row& row) {
-  auto object = std::make_shared<TaskTemplate>();
-  if (!parse(row, *object) || row_key(*object) != row.key)
+  TaskTemplate object;
+  if (!parse(row, object) || row_key(object) != row.key)
     return damaged(row);
-  auto key = template_key{object->service_id(), object->spec_version()};
-  return t.templates.emplace(std::move(key), std::move(object)).second ? failure{} : damaged(row);
+  auto key = template_key{object.service_id(), object.spec_version()};
+  auto service = std::make_shared<Service>();
+  service->set_id(object.service_id());
+  service->set_spec_version(object.spec_version());
+  service->mutable_spec()->mutable_task_template()->Swap(object.mutable_spec());
+  service->mutable_spec()->mutable_endpoint_spec()->Swap(object.mutable_endpoint_spec());
+  return t.templates.emplace(std::move(key), std::move(service)).second ? failure{} : damaged(row);
 }
 
 failure load_task(tables& t, const stored_row& row) {
@@ -128,7 +133,7 @@ StoreSnapshot core::snapshot() const {
   for (const auto& [id, object] : t.services.all())
     *out.add_services() = *object;
   for (const auto& [key, object] : t.templates)
-    *out.add_templates() = *object;
+    *out.add_templates() = template_of(*object);
   out.mutable_tasks()->Reserve(static_cast<int>(t.tasks.size()));
   for (row_index row = 0; row < t.tasks.limit(); ++row)
     if (t.tasks.at(row).id)
@@ -160,7 +165,7 @@ table_writes core::rows() const {
   for (const auto& [id, object] : t.services.all())
     add(TableWrite::TABLE_SERVICE, *object);
   for (const auto& [key, object] : t.templates)
-    add(TableWrite::TABLE_TEMPLATE, *object);
+    add(TableWrite::TABLE_TEMPLATE, template_of(*object));
   for (const auto row : t.tasks.sorted()) {
     Task task;
     t.tasks.to_proto(row, task);

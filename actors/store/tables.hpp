@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "actors/store/port_book.hpp"
@@ -28,18 +29,16 @@ public:
   }
   /// Puts, replaces, or (null) removes; returns what was there.
   pointer exchange(const std::string& id, pointer object) {
-    pointer old;
-    const auto it = by_id_.find(id);
-    if (it != by_id_.end())
-      old = it->second;
-    if (object == nullptr) {
-      if (it != by_id_.end())
-        by_id_.erase(it);
-    } else if (it != by_id_.end()) {
-      it->second = std::move(object);
-    } else {
-      by_id_.emplace(id, std::move(object));
+    const auto it = by_id_.lower_bound(id);
+    if (it == by_id_.end() || it->first != id) {
+      if (object != nullptr)
+        by_id_.emplace_hint(it, id, std::move(object));
+      return nullptr;
     }
+    if (object != nullptr)
+      return std::exchange(it->second, std::move(object));
+    auto old = std::move(it->second);
+    by_id_.erase(it);
     return old;
   }
   [[nodiscard]] const map& all() const { return by_id_; }
@@ -74,7 +73,7 @@ public:
   [[nodiscard]] std::size_t names() const { return by_name_.size(); }
 
 private:
-  std::map<std::string, std::string, std::less<>> by_name_; // in small letters
+  std::unordered_map<std::string, std::string> by_name_; // in small letters
 };
 
 /// Service id and spec version.
@@ -91,12 +90,21 @@ struct tables {
   named_table<Config> configs;
   named_table<Network> networks;
   std::shared_ptr<const Cluster> cluster;
-  /// Kept while the service (now or one update ago) or any task names it; outlives the service.
-  std::map<template_key, std::shared_ptr<const TaskTemplate>> templates;
+  /// What tasks are made of: a service as it was with that version, of which only template_of() counts. Kept while the service (now or one update ago) or any task names it; outlives the service.
+  std::map<template_key, std::shared_ptr<const Service>> templates;
   task_table tasks;
   port_book ports;
   std::uint64_t applied_index = 0;
 };
+
+[[nodiscard]] inline TaskTemplate template_of(const Service& service) {
+  TaskTemplate out;
+  out.set_service_id(service.id());
+  out.set_spec_version(service.spec_version());
+  *out.mutable_spec() = service.spec().task_template();
+  *out.mutable_endpoint_spec() = service.spec().endpoint_spec();
+  return out;
+}
 
 /// Whether the service itself still needs that version of its template.
 [[nodiscard]] inline bool names_version(const Service* service, std::uint64_t spec_version) {
