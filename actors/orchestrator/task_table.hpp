@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <boost/container/deque.hpp>
 #include <map>
 #include <vector>
 
@@ -67,7 +67,7 @@ public:
 
 private:
   std::map<slot_key, slot_state> slots_;
-  std::deque<task_row> rows_;
+  boost::container::deque<task_row> rows_; // takes no memory while it is empty
   std::vector<row_index> free_;
   std::size_t size_ = 0;
 };

@@ -2,7 +2,7 @@
 // stay up (behaviour §4.6).
 #pragma once
 
-#include <deque>
+#include <boost/container/deque.hpp>
 #include <map>
 #include <optional>
 #include <set>
@@ -105,7 +105,7 @@ private:
   std::optional<run> run_;
   std::optional<task_id> failed_; ///< the one that was too many; acted on as soon as nothing is in flight
   std::string reason_;            ///< what is said of it beyond Swarm's words
-  std::deque<slot_key> queue_;
+  boost::container::deque<slot_key> queue_;
   std::map<slot_key, worker> workers_;
   std::map<task_id, std::optional<instant>> updated_; ///< tasks of this run: since when they are RUNNING
   std::set<task_id> late_;                            ///< of these: not up by the deadline

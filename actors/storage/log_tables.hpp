@@ -1,13 +1,13 @@
 // What the node's database holds, key by key: the format that later versions must be able to read.
 //
-// Folder (mode 0700), format "swarm-storage 3":
+// Folder (mode 0700), format "swarm-storage 4":
 //   storage.mdb          LMDB file with the tables below       storage.key      data key (runtime/crypto/key_file.hpp)
 //   storage.mdb-lock     LMDB's reader table                    storage.ballast  space to give back on a full disk
 //   storage.owner        flock: one process at a time           storage.clean    exists only after an orderly stop
 //
 // | table       | key                     | value                                                             |
 // |-------------|-------------------------|-------------------------------------------------------------------|
-// | meta        | "format"                | the text "swarm-storage 3"; the only value that is not sealed     |
+// | meta        | "format"                | the text "swarm-storage 4"; the only value that is not sealed     |
 // | meta        | "identity"              | StorageIdentity, sealed for domain ""                             |
 // | meta        | "boot"                  | BootRecord                                                        |
 // | meta        | "hard"                  | HardState                                                         |
@@ -19,7 +19,8 @@
 // | st.<g>.<name> | row_key (store/apply.hpp) | serialized object; <g> is 0 or 1, <name> one of table_names() |
 //
 // Every other value is sealed (runtime/crypto/sealer.hpp) with table and key as associated data and the environment id
-// as domain. Keys hold ids, indexes and times only. Of the two generations of state tables one is in force: a snapshot fills the
+// as domain. Keys hold ids, indexes and times only. A template has a row while its service has another
+// version or is gone; otherwise it is part of the service's row. Of the two generations of state tables one is in force: a snapshot fills the
 // other one, chunk by chunk, and its last chunk switches over in one transaction that also empties the log and the tables
 // left behind. Until then the other generation is debris that nobody reads. The small records share one table so that a
 // commit dirties one page for all of them.
@@ -33,7 +34,7 @@
 
 namespace swarm::storage {
 
-inline constexpr std::string_view format_text = "swarm-storage 3";
+inline constexpr std::string_view format_text = "swarm-storage 4";
 
 namespace key {
 inline constexpr std::string_view format = "format";

@@ -46,7 +46,7 @@ applied applier::run() {
     orphan_tasks_of(id);
   for (auto& action : *command_.mutable_actions())
     change_tasks(action);
-  drop_unused_templates();
+  settle_templates();
   out_.events.set_log_index(index_);
   out_.events.set_wall(command_.proposed_at());
   return std::move(out_);

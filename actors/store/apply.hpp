@@ -2,7 +2,7 @@
 #pragma once
 
 #include <functional>
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,7 +12,7 @@
 namespace swarm::store {
 
 /// Lives for one Command. First the actions on objects, each of which may refuse and then everything is undone; then those
-/// on tasks, which never refuse; then templates that nobody names any more are removed.
+/// on tasks, which never refuse; then the templates of all services that were touched are settled.
 class applier {
 public:
   applier(tables& state, std::uint64_t log_index, Command& command);
@@ -60,7 +60,7 @@ private:
   void orphan_tasks_of(const std::string& node_id);
   [[nodiscard]] bool change_task(row_index row, const TaskChange& change, bool& status_changed);
   void tell_task(ChangeKind kind, Task&& task);
-  void drop_unused_templates();
+  void settle_templates();
 
   void created(Meta& meta) const;
   void updated(Meta& meta) const;
@@ -81,7 +81,7 @@ private:
   applied out_;
   std::vector<std::function<void()>> undo_;
   std::vector<std::string> removed_nodes_;
-  std::set<std::string> touched_services_; // whose templates may have become unused
+  std::map<std::string, std::uint64_t> touched_services_; // spec version before; 0 = no service
 };
 
 [[nodiscard]] inline failure refuse(errc code, std::string text) { return {code, std::move(text)}; }

@@ -199,7 +199,7 @@ void applier::store_service(ChangeKind kind, Service fresh, const std::shared_pt
 
   if (spec_changed)
     store_template(object);
-  touched_services_.insert(object->id());
+  touched_services_.try_emplace(object->id(), old ? old->spec_version() : 0);
   write(TableWrite::TABLE_SERVICE, row_key(*object), object.get());
   auto& event = *out_.events.add_services();
   event.set_kind(kind);
@@ -223,7 +223,6 @@ void applier::store_template(const std::shared_ptr<const Service>& service) {
   auto& event = *out_.events.add_templates();
   event.set_kind(before ? CHANGE_KIND_UPDATED : CHANGE_KIND_CREATED); // updated: the credentials alone have changed
   *event.mutable_template_() = template_of(*service);
-  write(TableWrite::TABLE_TEMPLATE, row_key(event.template_()), &event.template_());
 }
 
 failure applier::remove_service(const std::string& id) {
@@ -234,7 +233,7 @@ failure applier::remove_service(const std::string& id) {
   auto& ports = state_.ports;
   ports.remove(*old);
   undo_.push_back([&ports, old] { ports.add(*old); });
-  touched_services_.insert(id);
+  touched_services_.try_emplace(id, old->spec_version());
   write(TableWrite::TABLE_SERVICE, row_key(*old), nullptr);
   auto& event = *out_.events.add_services();
   event.set_kind(CHANGE_KIND_REMOVED);

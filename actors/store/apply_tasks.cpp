@@ -80,7 +80,8 @@ void applier::remove_tasks(const RemoveTasks& remove) {
       continue;
     Task task;
     state_.tasks.to_proto(row, task);
-    touched_services_.insert(task.service_id());
+    const auto service = state_.services.find(task.service_id());
+    touched_services_.try_emplace(task.service_id(), service ? service->spec_version() : 0);
     state_.tasks.erase(row);
     tell_task(CHANGE_KIND_REMOVED, std::move(task));
   }
@@ -106,21 +107,29 @@ void applier::orphan_tasks_of(const std::string& node_id) {
   }
 }
 
-void applier::drop_unused_templates() {
-  for (const auto& id : touched_services_) {
+// Drops the templates that nobody names any more. A row have those that cannot be told from the service's own row.
+void applier::settle_templates() {
+  for (const auto& [id, version_before] : touched_services_) {
     const auto service = state_.services.find(id);
+    const auto version_now = service ? service->spec_version() : 0;
     auto it = state_.templates.lower_bound({id, 0});
     while (it != state_.templates.end() && it->first.service_id == id) {
-      if (names_version(service.get(), it->first.spec_version)
-          || state_.tasks.count_of_version(id, it->first.spec_version) > 0) {
+      const auto version = it->first.spec_version;
+      const bool named = names_version(service.get(), version) || state_.tasks.count_of_version(id, version) > 0;
+      const bool was_row = version != index_ && version != version_before;
+      const bool is_row = named && version != version_now;
+      if (was_row != is_row) {
+        const auto row = template_of(*it->second);
+        write(TableWrite::TABLE_TEMPLATE, row_key(row), is_row ? &row : nullptr);
+      }
+      if (named) {
         ++it;
         continue;
       }
-      write(TableWrite::TABLE_TEMPLATE, row_key(template_of(*it->second)), nullptr);
       auto& event = *out_.events.add_templates();
       event.set_kind(CHANGE_KIND_REMOVED);
       event.mutable_template_()->set_service_id(id);
-      event.mutable_template_()->set_spec_version(it->first.spec_version);
+      event.mutable_template_()->set_spec_version(version);
       it = state_.templates.erase(it);
     }
   }

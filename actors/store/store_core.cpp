@@ -98,8 +98,10 @@ failure core::loaded(std::uint64_t applied_index) {
   t.ports = {};
   for (const auto& [id, service] : t.services.all()) {
     t.ports.add(*service);
-    if (!t.templates.contains({id, service->spec_version()}))
-      return {errc::storage_failed, "the state tables miss the template of service " + id};
+    if (!t.templates.emplace(template_key{id, service->spec_version()}, service).second)
+      return {errc::storage_failed, "the state tables hold the template of service " + id + " twice"};
+    if (service->has_previous_spec() && !t.templates.contains({id, service->previous_spec_version()}))
+      return {errc::storage_failed, "the state tables miss the previous template of service " + id};
   }
   for (row_index row = 0; row < t.tasks.limit(); ++row)
     if (t.tasks.at(row).id && !t.templates.contains({t.tasks.service_of(row), t.tasks.at(row).spec_version}))
@@ -165,7 +167,8 @@ table_writes core::rows() const {
   for (const auto& [id, object] : t.services.all())
     add(TableWrite::TABLE_SERVICE, *object);
   for (const auto& [key, object] : t.templates)
-    add(TableWrite::TABLE_TEMPLATE, template_of(*object));
+    if (const auto service = t.services.find(key.service_id); !service || service->spec_version() != key.spec_version)
+      add(TableWrite::TABLE_TEMPLATE, template_of(*object));
   for (const auto row : t.tasks.sorted()) {
     Task task;
     t.tasks.to_proto(row, task);

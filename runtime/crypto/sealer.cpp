@@ -11,8 +11,8 @@ namespace swarm::crypto {
 
 namespace {
 constexpr std::size_t id_size = 4;
-constexpr std::size_t nonce_size = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
-static_assert(id_size + nonce_size + crypto_aead_xchacha20poly1305_ietf_ABYTES == sealer::overhead);
+static_assert(id_size + crypto_aead_xchacha20poly1305_ietf_NPUBBYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES
+              == sealer::overhead);
 static_assert(secret_key::size == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
 
 void put_u32(unsigned char* out, std::uint32_t value) {
@@ -56,11 +56,20 @@ std::string sealer::associated(std::string_view table, std::string_view key) con
   return out;
 }
 
+void sealer::take_nonce(unsigned char* out) {
+  static_assert(nonce_size == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
+  if (nonces_left_ == 0) {
+    fill_random(nonces_.data(), nonces_.size());
+    nonces_left_ = nonces_.size() / nonce_size;
+  }
+  std::memcpy(out, nonces_.data() + --nonces_left_ * nonce_size, nonce_size);
+}
+
 void sealer::seal(std::string_view table, std::string_view key, std::string_view plain, void* out) {
   auto* const bytes = static_cast<unsigned char*>(out);
   put_u32(bytes, key_.id);
   auto* const nonce = bytes + id_size;
-  fill_random(nonce, nonce_size);
+  take_nonce(nonce);
   const auto ad = associated(table, key);
   crypto_aead_xchacha20poly1305_ietf_encrypt(nonce + nonce_size, nullptr, raw(plain), plain.size(), raw(ad), ad.size(),
                                              nullptr, nonce, key_.key.data());

@@ -1,6 +1,7 @@
 // Seals stored values: nothing that comes back from disk is used unless its tag proves that we wrote it, there.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -51,10 +52,14 @@ public:
   [[nodiscard]] sealer with_domain(std::string domain) const { return {key_.copy(), std::move(domain)}; }
 
 private:
+  static constexpr std::size_t nonce_size = 24;
   [[nodiscard]] std::string associated(std::string_view table, std::string_view key) const;
+  void take_nonce(unsigned char* out);
 
   data_key key_;
   std::string domain_;
+  std::array<unsigned char, 64 * nonce_size> nonces_{}; ///< drawn together: asking the kernel costs as much as sealing
+  std::size_t nonces_left_ = 0;
 };
 
 } // namespace swarm::crypto

@@ -57,7 +57,28 @@ TEST_F(store_core_test, a_new_service_gets_its_log_index_as_version_and_a_templa
   ASSERT_EQ(out.events.templates_size(), 1);
   EXPECT_EQ(out.events.templates(0).template_().spec_version(), 7u);
   EXPECT_EQ(out.events.wall(), 42);
-  EXPECT_EQ(out.writes.size(), 2);
+  EXPECT_EQ(out.writes.size(), 1);
+}
+
+TEST_F(store_core_test, a_template_has_a_row_of_its_own_while_its_service_has_another_version_or_is_gone) {
+  const auto template_rows = [](const store::applied& out) {
+    std::string text;
+    for (const auto& row : out.writes)
+      if (row.table() == TableWrite::TABLE_TEMPLATE)
+        text += (row.value().empty() ? " -" : " +") + std::to_string(static_cast<int>(row.key()[7]));
+    return text;
+  };
+  EXPECT_EQ(template_rows(apply(create_service(web, service_spec("web", 1)))), "");
+  EXPECT_EQ(template_rows(apply(create_tasks(web, 1, {task(nth_id(5), 1)}))), "");
+  auto other = service_spec("web", 1);
+  other.mutable_task_template()->mutable_container_spec()->set_image("other");
+  EXPECT_EQ(template_rows(apply(update_service(web, 1, other))), " +1");
+  auto third = other;
+  third.mutable_task_template()->mutable_container_spec()->set_image("third");
+  EXPECT_EQ(template_rows(apply(update_service(web, 3, third))), " +3") << "1 stays: a task is made of it";
+  EXPECT_EQ(template_rows(apply(roll_back_service(web, 4))), " -3 +4");
+  EXPECT_EQ(template_rows(apply(remove_service(web))), " -4") << "1 stays, 3 was none";
+  EXPECT_EQ(template_rows(apply(remove_tasks({nth_id(5)}))), " -1");
 }
 
 TEST_F(store_core_test, scaling_and_labels_leave_the_spec_version_alone) {
