@@ -17,13 +17,18 @@ enum class wake : std::uint8_t {
   at_once, ///< the queue has reached its bound: write now
 };
 
+/// What of the queue a transaction takes.
+enum class take : std::uint8_t { nothing, appends, everything };
+
 /// An Append waits for as long as the previous transaction takes, no longer: under load that is what gathers a batch,
-/// and an idle disk costs no delay. A SaveState alone may be lost in a crash (the log has it), so it waits for company.
+/// and an idle disk costs no delay. A SaveState may be lost in a crash (the log has it), so it waits, for at most idle_delay,
+/// until there are enough of them: many in one transaction change the same pages, and often the same rows, only once.
 class commit_core {
 public:
   struct options {
     duration idle_delay = milliseconds{50};
     std::size_t bytes_max = 32u << 20; ///< of queued requests; LMDB's own bound on one transaction is near 512 MiB
+    std::size_t saves_bytes = 64u << 10; ///< of queued SaveStates that the next Append takes along
   };
 
   explicit commit_core(options opts) : opts_{opts} {}
@@ -32,22 +37,27 @@ public:
   [[nodiscard]] wake queued(instant now, bool urgent, std::size_t bytes);
   /// The transaction left work behind (compaction goes in slices).
   [[nodiscard]] wake unfinished(instant now);
-  /// `flush` has arrived: true when there is something to write.
-  [[nodiscard]] bool flush(instant now);
-  /// Everything queued has been handed to a transaction.
-  void taken();
+  /// `flush` has arrived.
+  [[nodiscard]] take flush(instant now);
+  /// So much of the queue has been handed to a transaction.
+  void taken(take what);
 
   [[nodiscard]] duration idle_delay() const { return opts_.idle_delay; }
-  [[nodiscard]] std::size_t queued_bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t queued_bytes() const { return appends_.bytes + saves_.bytes; }
   void check_invariants() const;
   [[nodiscard]] std::string dump() const;
 
 private:
   wake arm_later(instant now);
 
+  struct queue {
+    std::size_t requests = 0;
+    std::size_t bytes = 0;
+  };
+
   options opts_;
-  std::size_t requests_ = 0;
-  std::size_t bytes_ = 0;
+  queue appends_;
+  queue saves_;
   bool work_left_ = false;
   bool soon_ = false;  // a `flush` sent at once is on its way
   bool later_ = false; // a delayed one is, and arrives at

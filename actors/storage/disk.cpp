@@ -98,14 +98,16 @@ void disk::write(lmdb::write_txn& txn, std::string_view key, const google::proto
 commit_report disk::commit(std::span<const operation> operations) {
   commit_report report;
   auto next = at_;
+  row_writes rows;
   lmdb::write_txn txn{env_};
   for (const auto& each : operations) {
     if (const auto* const request = std::get_if<const Append*>(&each))
       append(txn, next, **request, report);
     else
-      save(txn, next, *std::get<const SaveState*>(each), report);
+      save(txn, next, *std::get<const SaveState*>(each), rows);
   }
   // One write for many requests: the last one counts.
+  write_rows(txn, rows, report);
   if (next.hard.SerializeAsString() != at_.hard.SerializeAsString())
     write(txn, key::hard, next.hard);
   if (next.applied.log_index() != at_.applied.log_index())
@@ -151,24 +153,30 @@ void disk::append(lmdb::write_txn& txn, positions& next, const Append& request, 
   }
 }
 
-void disk::save(lmdb::write_txn& txn, positions& next, const SaveState& request, commit_report& report) {
+void disk::save(lmdb::write_txn& txn, positions& next, const SaveState& request, row_writes& rows) {
   SWARM_CHECK(request.applied_index() >= next.applied.log_index(), "applied never goes back");
   SWARM_CHECK(request.applied_index() <= next.last.log_index(), "applied is in the log");
   SWARM_CHECK(request.applied_term() >= next.applied.term(), "terms never fall along the log");
   for (const auto& row : request.writes()) {
     SWARM_CHECK(TableWrite::Table_IsValid(row.table()), "a table of the format");
-    const auto& table = object(generation_, static_cast<std::size_t>(row.table()));
-    if (row.value().empty())
-      txn.erase(table, row.key());
-    else
-      write(txn, table, row.key(), row.value());
-    report.bytes += row.value().size();
-    ++report.rows;
+    rows[{row.table(), row.key()}] = &row;
   }
   next.applied.set_log_index(request.applied_index());
   next.applied.set_term(request.applied_term());
   if (request.has_membership())
     write(txn, key::membership, request.membership());
+}
+
+void disk::write_rows(lmdb::write_txn& txn, const row_writes& rows, commit_report& report) {
+  for (const auto& [place, row] : rows) {
+    const auto& table = object(generation_, static_cast<std::size_t>(row->table()));
+    if (row->value().empty())
+      txn.erase(table, row->key());
+    else
+      write(txn, table, row->key(), row->value());
+    report.bytes += row->value().size();
+    ++report.rows;
+  }
 }
 
 void disk::compact(lmdb::write_txn& txn, positions& next, commit_report& report) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -72,7 +73,7 @@ class disk {
 public:
   disk(lmdb::environment env, const crypto::sealer& key, std::filesystem::path directory);
 
-  /// All operations in one transaction, in order; returns when it is on disk. Afterwards, or with no operations at all,
+  /// All operations in one transaction, in order, and a row that several of them save once; returns when it is on disk. Afterwards, or with no operations at all,
   /// goes on with compaction, at most compaction_slice entries.
   commit_report commit(std::span<const operation> operations);
 
@@ -122,7 +123,9 @@ private:
   std::uint64_t count_boot(lmdb::write_txn& txn);
   void load_positions();
   void append(lmdb::write_txn& txn, positions& next, const Append& request, commit_report& report);
-  void save(lmdb::write_txn& txn, positions& next, const SaveState& request, commit_report& report);
+  using row_writes = std::map<std::pair<TableWrite::Table, std::string_view>, const TableWrite*>; ///< the newest of each row
+  void save(lmdb::write_txn& txn, positions& next, const SaveState& request, row_writes& rows);
+  void write_rows(lmdb::write_txn& txn, const row_writes& rows, commit_report& report);
   void compact(lmdb::write_txn& txn, positions& next, commit_report& report);
 
   lmdb::environment env_;

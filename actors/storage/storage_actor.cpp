@@ -2,6 +2,7 @@
 #include "actors/storage/storage_actor.hpp"
 
 #include <chrono>
+#include <utility>
 
 #include "runtime/crypto/bytes.hpp"
 #include "runtime/log.hpp"
@@ -28,7 +29,7 @@ void refuse_waiting(std::vector<storage_state::waiting>& waiting, const failure&
 // After this the mailbox is closed: CAF answers whatever is in it, and all that comes later.
 void stop_for_good(self_ptr self, const failure& why) {
   log::error(actor_label, "storage_failed", {{"error", why.message}});
-  refuse_waiting(self->state.queue, why);
+  refuse_waiting(self->state.appends, why);
   for (const auto& [id, reader] : self->state.readers)
     self->send_exit(reader, caf::exit_reason::user_shutdown);
   self->quit(to_error(why));
@@ -66,20 +67,20 @@ void count(storage_state& st, const commit_report& report, std::chrono::steady_c
 
 void wake_up(self_ptr self, wake how);
 
-// One transaction for everything queued; then, and only then, the answers. False when that was the end.
-bool write_queue(self_ptr self) {
+// One transaction for what is taken of the queue; then, and only then, the answers. False when that was the end.
+bool write_queue(self_ptr self, take what = take::everything) {
   auto& st = self->state;
-  auto batch = std::move(st.queue);
-  st.queue.clear();
-  st.core.taken();
+  auto batch = std::exchange(st.appends, {});
+  std::vector<SaveState> saves;
+  if (what == take::everything)
+    saves.swap(st.saves);
+  st.core.taken(what);
   std::vector<operation> operations;
-  operations.reserve(batch.size());
-  for (const auto& each : batch) {
-    if (const auto* const append = std::get_if<Append>(&each.request))
-      operations.emplace_back(append);
-    else
-      operations.emplace_back(&std::get<SaveState>(each.request));
-  }
+  operations.reserve(batch.size() + saves.size());
+  for (const auto& each : batch)
+    operations.emplace_back(&each.request);
+  for (const auto& each : saves) // what they have applied is in the log, or among the entries before them
+    operations.emplace_back(&each);
   try {
     const auto begin = std::chrono::steady_clock::now();
     const auto report = st.disk->commit(operations);
@@ -99,6 +100,11 @@ bool write_queue(self_ptr self) {
     if (each.promise.pending())
       each.promise.deliver(done);
   return true;
+}
+
+bool write_rest(self_ptr self) {
+  const auto& st = self->state;
+  return (st.appends.empty() && st.saves.empty()) || write_queue(self);
 }
 
 void wake_up(self_ptr self, wake how) {
@@ -140,7 +146,7 @@ void keep_house(self_ptr self) {
 
 void flush(self_ptr self) {
   auto& st = self->state;
-  if (st.core.flush(now(self)) && !write_queue(self))
+  if (const auto what = st.core.flush(now(self)); what != take::nothing && !write_queue(self, what))
     return;
   st.core.check_invariants();
   if (now(self) >= st.housekeeping_at)
@@ -214,7 +220,7 @@ caf::result<InstallSnapshot> read_snapshot(self_ptr self, const ReadSnapshotChun
   if (st.stopping || st.readers.size() >= st.opts.snapshots_max)
     return to_error({errc::resource_exhausted, std::to_string(st.readers.size()) + " snapshots are being read; try again"});
   // What STORE has applied and not yet seen written belongs to the snapshot.
-  if (!st.queue.empty() && !write_queue(self))
+  if (!write_rest(self))
     return to_error({errc::storage_failed, "the disk has failed"});
   const auto id = crypto::random_u64() | 1;
   try {
@@ -234,7 +240,7 @@ caf::result<InstallSnapshot> read_snapshot(self_ptr self, const ReadSnapshotChun
 caf::result<SnapshotChunkStored> install_chunk(self_ptr self, const InstallSnapshot& chunk) {
   auto& st = self->state;
   // In the order of sending: RAFT's terms and entries first.
-  if (!st.queue.empty() && !write_queue(self))
+  if (!write_rest(self))
     return to_error({errc::storage_failed, "the disk has failed"});
   if (st.pressure) {
     ++st.counters.chunks_refused;
@@ -269,7 +275,7 @@ void stop_in_order(self_ptr self, const caf::error& reason) {
     st.stopping = reason;
     return;
   }
-  if (!st.queue.empty() && !write_queue(self))
+  if (!write_rest(self))
     return;
   try {
     st.disk->mark_clean();
@@ -348,7 +354,7 @@ storage_actor::behavior_type storage_writer(self_ptr self, std::shared_ptr<disk>
         auto promise = self->make_response_promise<Appended>();
         ++st.counters.appends;
         const auto bytes = request.ByteSizeLong();
-        st.queue.push_back({std::move(request), promise});
+        st.appends.push_back({std::move(request), promise});
         wake_up(self, st.core.queued(now(self), true, bytes));
         return promise;
       },
@@ -356,7 +362,7 @@ storage_actor::behavior_type storage_writer(self_ptr self, std::shared_ptr<disk>
         auto& st = self->state;
         ++st.counters.saves;
         const auto bytes = request.ByteSizeLong();
-        st.queue.push_back({std::move(request), {}});
+        st.saves.push_back(std::move(request));
         wake_up(self, st.core.queued(now(self), false, bytes));
       },
       [self](const ReadSnapshotChunk& request) { return read_snapshot(self, request); },

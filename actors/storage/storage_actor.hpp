@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <variant>
 #include <vector>
 
 #include "actors/storage/commit_core.hpp"
@@ -67,14 +66,15 @@ struct storage_state {
   static inline const char* name = "storage";
 
   struct waiting {
-    std::variant<Append, SaveState> request;
-    caf::typed_response_promise<Appended> promise; ///< of an Append
+    Append request;
+    caf::typed_response_promise<Appended> promise;
   };
 
   storage_options opts;
   std::shared_ptr<storage::disk> disk;
   commit_core core{commit_core::options{}};
-  std::vector<waiting> queue;
+  std::vector<waiting> appends;
+  std::vector<SaveState> saves;
   storage_counters counters;
   latency commit_us;
   lmdb::usage usage;

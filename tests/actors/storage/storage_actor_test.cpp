@@ -109,30 +109,35 @@ TEST_F(storage_shell, nobody_is_answered_before_the_commit) {
   EXPECT_EQ(answer(handle).last_log_index(), 1u);
 }
 
-TEST_F(storage_shell, a_save_alone_waits_fifty_milliseconds_and_the_next_append_takes_it_along) {
+TEST_F(storage_shell, a_save_waits_fifty_milliseconds_or_for_many_others) {
+  actor_opts.commit.saves_bytes = 1000;
   start();
   auto first = ask(append(1, 3, 1));
   sched.run();
   answer(first);
   self->send(actor, save(1, 1, {{"a", "1"}}));
-  sched.run();
-  EXPECT_EQ(fact("commits"), "1");
-  sched.advance_time(milliseconds{49});
-  sched.run();
-  EXPECT_EQ(fact("commits"), "1");
-  sched.advance_time(milliseconds{1});
-  sched.run();
-  EXPECT_EQ(fact("commits"), "2");
-  EXPECT_EQ(fact("applied_index"), "1");
-  self->send(actor, save(2, 1, {{"a", "2"}}));
   auto second = ask(append(4, 4, 1));
   sched.run();
   answer(second);
+  EXPECT_EQ(fact("commits"), "2");
+  EXPECT_EQ(fact("applied_index"), "0") << "the append does not take it along";
+  sched.advance_time(milliseconds{49});
+  sched.run();
+  EXPECT_EQ(fact("commits"), "2");
+  sched.advance_time(milliseconds{1});
+  sched.run();
   EXPECT_EQ(fact("commits"), "3");
-  EXPECT_EQ(fact("applied_index"), "2");
+  EXPECT_EQ(fact("applied_index"), "1");
+  self->send(actor, save(2, 1, {{"a", std::string(500, '2')}}));
+  self->send(actor, save(3, 1, {{"a", std::string(500, '3')}}));
+  auto third = ask(append(5, 5, 1));
+  sched.run();
+  answer(third);
+  EXPECT_EQ(fact("commits"), "4");
+  EXPECT_EQ(fact("applied_index"), "3");
   sched.advance_time(milliseconds{100});
   sched.run();
-  EXPECT_EQ(fact("commits"), "3"); // nothing was left for the delayed flush
+  EXPECT_EQ(fact("commits"), "4"); // nothing was left for the delayed flush
 }
 
 TEST_F(storage_shell, a_suffix_replaced_within_one_batch_ends_as_the_last_request_says) {
@@ -157,6 +162,9 @@ TEST_F(storage_shell, compaction_is_finished_in_slices_while_idle) {
   sched.run();
   answer(a);
   answer(b);
+  EXPECT_EQ(fact("first_log_index"), "1") << "what is not saved is in the log only";
+  sched.advance_time(milliseconds{50});
+  sched.run();
   EXPECT_EQ(fact("first_log_index"), "1001");
   for (int i = 0; i < 3; ++i) {
     sched.advance_time(milliseconds{50});
@@ -235,6 +243,8 @@ TEST_F(storage_shell, a_map_that_is_four_fifths_full_is_told_with_each_answer) {
   EXPECT_TRUE(pressure);
   EXPECT_EQ(fact("pressure"), "true");
   self->send(actor, save(index, 1, {})); // what makes room still works
+  sched.run();
+  sched.advance_time(milliseconds{50});
   Append truncate;
   truncate.set_truncate_before(index);
   auto handle = ask(truncate);
