@@ -27,7 +27,7 @@ void append_pacer::ended(instant now) {
   const auto done = writes_.front();
   writes_.pop_front();
   pausing_ = done.entries > opts_.few;
-  pause_until_ = pausing_ ? now + std::min((now - done.began) * 3 / 2, opts_.pause_max) : now;
+  pause_until_ = pausing_ ? now + std::min((now - done.began) * 3, opts_.pause_max) : now;
 }
 
 bool append_pacer::may_begin(instant now, std::size_t gathered) const {
@@ -39,7 +39,7 @@ bool append_pacer::may_begin(instant now, std::size_t gathered) const {
 std::optional<instant> append_pacer::ask_again(instant now) const {
   if (writes_.size() >= opts_.in_flight_max || now >= pause_until_)
     return std::nullopt;
-  return pause_until_;
+  return std::max(pause_until_, now + opts_.look_again);
 }
 
 } // namespace swarm::raft

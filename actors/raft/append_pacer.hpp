@@ -20,9 +20,10 @@ public:
   struct options {
     std::size_t in_flight_max = 1;                   ///< writes at a time
     std::size_t few = 2;                             ///< entries in a write after which the next one does not wait
-    std::size_t enough = 8;                          ///< no crowd need be larger
+    std::size_t enough = 16;                         ///< no crowd need be larger
     std::size_t fills_to_grow = 8;                   ///< crowds that come together before a larger one is waited for
-    duration pause_max = microseconds{1500};         ///< and never longer than one and a half times the last write took
+    duration pause_max = milliseconds{3};            ///< and never longer than three times what the last write took
+    duration look_again = milliseconds{3};           ///< a timer for each pause would cost more than the late ones gain
   };
 
   explicit append_pacer(options opts) : opts_{opts}, crowd_{opts.few + 1} {}
@@ -35,7 +36,8 @@ public:
 
   /// Whether `gathered` commands are to be written now.
   [[nodiscard]] bool may_begin(instant now, std::size_t gathered) const;
-  /// When to ask again if nothing else happens; nothing when the end of a write will tell.
+  /// When to ask again if nothing else happens, a while after the pause: whoever proposes next asks anyway. Nothing when the
+  /// end of a write will tell.
   [[nodiscard]] std::optional<instant> ask_again(instant now) const;
 
   [[nodiscard]] std::size_t in_flight() const { return writes_.size(); }

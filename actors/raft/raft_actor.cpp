@@ -72,8 +72,8 @@ void propose_gathered(self_ptr self) {
   const auto at = now(self);
   if (!st.pacer.may_begin(at, st.gathered.size())) {
     const auto until = st.gathered.empty() ? std::nullopt : st.pacer.ask_again(at);
-    if (until && until != st.paced_until) {
-      st.paced_until = until;
+    if (until && st.paced_until <= at) { // otherwise a tick is on its way
+      st.paced_until = *until;
       self->delayed_send(self, *until - at, tick_atom_v);
     }
     return;

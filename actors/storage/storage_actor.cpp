@@ -15,6 +15,7 @@ namespace {
 using self_ptr = observed_ptr<storage_actor, storage_state>;
 
 constexpr std::string_view actor_label = "storage";
+constexpr std::uint64_t measure_bytes = 1u << 20; // how much may be written before the usage is looked at again
 
 template <class Self>
 instant now(Self* self) { return instant{std::chrono::duration_cast<duration>(now_of(self))}; }
@@ -38,6 +39,7 @@ void stop_for_good(self_ptr self, const failure& why) {
 void look_at_usage(self_ptr self) {
   auto& st = self->state;
   st.usage = st.disk->usage();
+  st.unmeasured_bytes = 0;
   const bool pressure =
       st.usage.map_percent() >= st.opts.pressure_percent || st.usage.disk_free_bytes < st.opts.disk_reserve_bytes;
   if (pressure != st.pressure) {
@@ -85,7 +87,9 @@ bool write_queue(self_ptr self, take what = take::everything) {
     const auto begin = std::chrono::steady_clock::now();
     const auto report = st.disk->commit(operations);
     count(st, report, std::chrono::steady_clock::now() - begin);
-    look_at_usage(self);
+    st.unmeasured_bytes += report.bytes;
+    if (st.pressure || report.removed > 0 || st.unmeasured_bytes >= std::min(measure_bytes, st.usage.map_bytes / 100))
+      look_at_usage(self);
     if (report.compaction_left)
       wake_up(self, st.core.unfinished(now(self)));
   } catch (const lmdb::storage_error& e) {
@@ -139,6 +143,7 @@ void keep_house(self_ptr self) {
     if (const auto dead = st.disk->check_readers(); dead > 0)
       log::warn(actor_label, "dead_readers_cleared", {{"count", dead}});
     scrub_slice(self);
+    look_at_usage(self);
   } catch (const lmdb::storage_error& e) {
     stop_for_good(self, e.as_failure());
   }

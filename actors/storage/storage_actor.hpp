@@ -78,6 +78,7 @@ struct storage_state {
   storage_counters counters;
   latency commit_us;
   lmdb::usage usage;
+  std::size_t unmeasured_bytes = 0; ///< written since the usage was looked at
   bool pressure = false;
   bool bloat_told = false;
   instant housekeeping_at;

@@ -45,16 +45,27 @@ TEST(append_pacer, after_a_write_for_many_the_next_waits_for_a_crowd_but_not_for
   pacer.ended(at(400));
   EXPECT_FALSE(pacer.may_begin(at(400), 2));
   EXPECT_TRUE(pacer.may_begin(at(400), 3)) << "a crowd, to begin with";
-  EXPECT_EQ(pacer.ask_again(at(500)), at(1000)) << "one and a half times what the write took";
-  EXPECT_TRUE(pacer.may_begin(at(1000), 1));
-  EXPECT_EQ(pacer.ask_again(at(1000)), std::nullopt);
+  EXPECT_FALSE(pacer.may_begin(at(1599), 2));
+  EXPECT_TRUE(pacer.may_begin(at(1600), 1)) << "three times what the write took";
+  EXPECT_EQ(pacer.ask_again(at(1600)), std::nullopt);
 }
 
 TEST(append_pacer, a_slow_disk_does_not_make_the_pause_long) {
   append_pacer pacer;
   pacer.began(at(0), 30);
   pacer.ended(at(80'000));
-  EXPECT_EQ(pacer.ask_again(at(80'000)), at(81'500));
+  EXPECT_FALSE(pacer.may_begin(at(82'999), 1));
+  EXPECT_TRUE(pacer.may_begin(at(83'000), 1));
+}
+
+TEST(append_pacer, it_is_asked_again_after_the_pause_but_seldom) {
+  append_pacer pacer{{.pause_max = milliseconds{20}, .look_again = milliseconds{3}}};
+  pacer.began(at(0), 5);
+  pacer.ended(at(400));
+  EXPECT_EQ(pacer.ask_again(at(500)), at(3500)) << "the pause ends at 1600";
+  pacer.began(at(500), 5);
+  pacer.ended(at(5500));
+  EXPECT_EQ(pacer.ask_again(at(6000)), at(20'500));
 }
 
 TEST(append_pacer, the_crowd_grows_while_it_comes_together) {
@@ -66,13 +77,13 @@ TEST(append_pacer, the_crowd_grows_while_it_comes_together) {
   EXPECT_FALSE(pacer.may_begin(at(now - 500), 4));
   EXPECT_TRUE(pacer.may_begin(at(now - 500), 5));
   now = write_crowds(pacer, now, 1000, 40);
-  EXPECT_EQ(pacer.crowd(), 8u) << "no crowd need be larger";
+  EXPECT_EQ(pacer.crowd(), 16u) << "no crowd need be larger";
 }
 
 TEST(append_pacer, the_crowd_shrinks_to_those_who_come) {
   append_pacer pacer;
   auto now = write_crowds(pacer, 0, 1000, 40);
-  now = write_crowds(pacer, now, 1, 7); // the eight did not come in time
+  now = write_crowds(pacer, now, 1, 7); // the sixteen did not come in time
   EXPECT_EQ(pacer.crowd(), 7u);
   now = write_crowds(pacer, now, 1, 1);
   EXPECT_EQ(pacer.crowd(), 3u);
@@ -86,7 +97,7 @@ TEST(append_pacer, several_writes_end_in_the_order_in_which_they_began) {
   pacer.began(at(100), 1);
   EXPECT_FALSE(pacer.may_begin(at(100), 1));
   pacer.ended(at(300));
-  EXPECT_EQ(pacer.ask_again(at(300)), at(750)) << "nine were served in 300 us";
+  EXPECT_EQ(pacer.ask_again(at(300)), at(3300)) << "nine were served in 300 us";
   pacer.ended(at(400));
   EXPECT_TRUE(pacer.may_begin(at(400), 1)) << "the last write served one";
 }
