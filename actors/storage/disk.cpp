@@ -2,6 +2,7 @@
 #include "actors/storage/disk.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/check.hpp"
 #include "runtime/crypto/atomic_file.hpp"
@@ -33,6 +34,25 @@ void check_format(const lmdb::read_txn& txn, const lmdb::table& meta) {
   }
 }
 
+// Where the log stands after an append that goes on at its end.
+void go_on(positions& next, const Append& request) {
+  if (request.has_hard_state()) {
+    const auto& hard = request.hard_state();
+    SWARM_CHECK(hard.term() >= next.hard.term(), "the term never falls");
+    SWARM_CHECK(hard.term() > next.hard.term() || next.hard.voted_for() == 0 ||
+                    hard.voted_for() == next.hard.voted_for(),
+                "one vote per term");
+    next.hard = hard;
+  }
+  for (const auto& entry : request.entries()) {
+    SWARM_CHECK(entry.log_index() == next.last.log_index() + 1, "the log has no gap");
+    SWARM_CHECK(entry.log_index() > next.applied.log_index(), "an applied entry is never replaced");
+    SWARM_CHECK(entry.term() >= next.last.term(), "terms never fall along the log");
+    next.last.set_log_index(entry.log_index());
+    next.last.set_term(entry.term());
+  }
+}
+
 StorageIdentity read_identity(const lmdb::environment& env, const lmdb::table& meta, const crypto::sealer& key) {
   const lmdb::read_txn txn{env};
   check_format(txn, meta);
@@ -58,6 +78,7 @@ disk::disk(lmdb::environment env, const crypto::sealer& key, std::filesystem::pa
                                                                                               key)},
       sealer_{key.with_domain(identity_.environment_id())}, directory_{std::move(directory)} {
   load_positions();
+  in_tables_ = at_;
 }
 
 // -- values ---------------------------------------------------------------------------------------------------------
@@ -95,11 +116,46 @@ void disk::write(lmdb::write_txn& txn, std::string_view key, const google::proto
 
 // -- writing --------------------------------------------------------------------------------------------------------
 
+void disk::open_journal(std::size_t bytes) {
+  journal_ = std::make_unique<append_journal>(directory_ / file::journal, bytes, sealer_);
+  for (const auto& record : journal_->read(epoch_))
+    if (!journaled_.emplace_back().ParseFromString(record))
+      damaged(std::string{file::journal} + ": record " + std::to_string(journaled_.size() - 1) + " cannot be read");
+  if (has_journaled())
+    commit({});
+}
+
+bool disk::journal(Append& request) {
+  if (!journal_ || (!request.entries().empty() && request.entries(0).log_index() != at_.last.log_index() + 1))
+    return false;
+  scratch_.clear();
+  request.AppendToString(&scratch_);
+  if (!journal_->has_room(scratch_.size()))
+    return false;
+  auto next = at_;
+  go_on(next, request);
+  journal_->write(epoch_, scratch_);
+  at_ = next;
+  journaled_.push_back(std::move(request));
+  return true;
+}
+
+void disk::take_journaled(lmdb::write_txn& txn, positions& next, commit_report& report) {
+  for (const auto& request : journaled_) {
+    if (!request.entries().empty() && request.entries(0).log_index() != next.last.log_index() + 1)
+      damaged(std::string{file::journal} + " does not go on where the log ends");
+    append(txn, next, request, report);
+  }
+  if (has_journaled())
+    write(txn, meta(), key::journal, lmdb::u64_key{epoch_ + 1});
+}
+
 commit_report disk::commit(std::span<const operation> operations) {
   commit_report report;
-  auto next = at_;
+  auto next = in_tables_;
   row_writes rows;
   lmdb::write_txn txn{env_};
+  take_journaled(txn, next, report);
   for (const auto& each : operations) {
     if (const auto* const request = std::get_if<const Append*>(&each))
       append(txn, next, **request, report);
@@ -108,48 +164,39 @@ commit_report disk::commit(std::span<const operation> operations) {
   }
   // One write for many requests: the last one counts.
   write_rows(txn, rows, report);
-  if (next.hard.SerializeAsString() != at_.hard.SerializeAsString())
+  if (next.hard.SerializeAsString() != in_tables_.hard.SerializeAsString())
     write(txn, key::hard, next.hard);
-  if (next.applied.log_index() != at_.applied.log_index())
+  if (next.applied.log_index() != in_tables_.applied.log_index())
     write(txn, key::applied, next.applied);
   compact(txn, next, report);
   txn.commit();
-  at_ = next;
+  at_ = in_tables_ = next;
+  if (has_journaled()) {
+    ++epoch_;
+    journaled_.clear();
+    journal_->restart();
+  }
   return report;
 }
 
 void disk::append(lmdb::write_txn& txn, positions& next, const Append& request, commit_report& report) {
   truncate_before_ = std::max(truncate_before_, request.truncate_before());
-  if (request.has_hard_state()) {
-    const auto& hard = request.hard_state();
-    SWARM_CHECK(hard.term() >= next.hard.term(), "the term never falls");
-    SWARM_CHECK(hard.term() > next.hard.term() || next.hard.voted_for() == 0 ||
-                    hard.voted_for() == next.hard.voted_for(),
-                "one vote per term");
-    next.hard = hard;
-  }
-  if (request.entries().empty())
-    return;
-  const auto first = request.entries(0).log_index();
-  SWARM_CHECK(first > next.compacted.log_index() && first <= next.last.log_index() + 1, "the log has no gap");
-  SWARM_CHECK(first > next.applied.log_index(), "an applied entry is never replaced");
-  if (first <= next.last.log_index()) {
+  const auto first = request.entries().empty() ? 0 : request.entries(0).log_index();
+  if (first > next.compacted.log_index() && first <= next.last.log_index()) {
+    SWARM_CHECK(first > next.applied.log_index(), "an applied entry is never replaced");
     next.last.set_term(term_at(txn, next, first - 1));
     next.last.set_log_index(first - 1);
     lmdb::cursor at{txn, log()};
     for (bool found = at.seek(lmdb::u64_key{first}); found; found = at.next())
       at.erase();
   }
+  go_on(next, request);
   for (const auto& entry : request.entries()) {
-    SWARM_CHECK(entry.log_index() == next.last.log_index() + 1, "the log has no gap");
-    SWARM_CHECK(entry.term() >= next.last.term(), "terms never fall along the log");
     scratch_.clear();
     entry.AppendToString(&scratch_);
     write(txn, log(), lmdb::u64_key{entry.log_index()}, scratch_, true);
     report.bytes += scratch_.size();
     ++report.entries;
-    next.last.set_log_index(entry.log_index());
-    next.last.set_term(entry.term());
   }
 }
 
@@ -250,6 +297,14 @@ void disk::load_positions() {
   if (generation.number() >= generations)
     damaged("meta/generation names no state tables");
   generation_ = generation.number();
+  if (const auto epoch = txn.get(meta(), key::journal)) {
+    std::string plain;
+    open_value(meta(), key::journal, *epoch, plain);
+    const auto number = lmdb::u64_key::parse(plain);
+    if (!number)
+      damaged("meta/journal is not a number");
+    epoch_ = *number;
+  }
   at_.last = at_.compacted;
   lmdb::cursor end{txn, log()};
   if (!end.last())

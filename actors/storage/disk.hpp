@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "actors/storage/append_journal.hpp"
 #include "actors/storage/log_tables.hpp"
 #include "messages/storage.pb.h"
 #include "runtime/crypto/sealer.hpp"
@@ -30,7 +31,7 @@ struct commit_report {
   bool compaction_left = false;
 };
 
-/// Where the log and the state stand on disk.
+/// Where the log and the state stand on disk, journal included.
 struct positions {
   LogPosition compacted; ///< the log starts after this
   LogPosition last;      ///< equals compacted when the log is empty
@@ -72,12 +73,21 @@ class snapshot_source;
 class disk {
 public:
   disk(lmdb::environment env, const crypto::sealer& key, std::filesystem::path directory);
+  disk(const disk&) = delete;
+  disk& operator=(const disk&) = delete;
 
-  /// All operations in one transaction, in order, and a row that several of them save once; returns when it is on disk. Afterwards, or with no operations at all,
+  /// Opens the journal and takes over what is in it. Until then journal() refuses everything.
+  void open_journal(std::size_t bytes);
+  /// Puts an append that goes on where the log ends on disk, and keeps it until the next commit() takes it into the tables.
+  /// False when it does not go on there, or does not fit: commit() it.
+  [[nodiscard]] bool journal(Append& request);
+  [[nodiscard]] bool has_journaled() const { return !journaled_.empty(); }
+
+  /// What is in the journal, and all operations, in one transaction, in order, and a row that several of them save once; returns when it is on disk. Afterwards, or with no operations at all,
   /// goes on with compaction, at most compaction_slice entries.
   commit_report commit(std::span<const operation> operations);
 
-  /// One chunk of another manager's state, in a transaction of its own; on disk when this returns. With the last one the
+  /// Precondition: nothing is journaled. One chunk of another manager's state, in a transaction of its own; on disk when this returns. With the last one the
   /// state is the snapshot's, the log is empty and goes on behind it, and the hard state stays. A chunk that does not
   /// fit is refused (invalid_argument): the transfer is over, and the state in force is what it was.
   [[nodiscard]] failure install(const InstallSnapshot& chunk);
@@ -123,6 +133,7 @@ private:
   std::uint64_t count_boot(lmdb::write_txn& txn);
   void load_positions();
   void append(lmdb::write_txn& txn, positions& next, const Append& request, commit_report& report);
+  void take_journaled(lmdb::write_txn& txn, positions& next, commit_report& report);
   using row_writes = std::map<std::pair<TableWrite::Table, std::string_view>, const TableWrite*>; ///< the newest of each row
   void save(lmdb::write_txn& txn, positions& next, const SaveState& request, row_writes& rows);
   void write_rows(lmdb::write_txn& txn, const row_writes& rows, commit_report& report);
@@ -134,6 +145,10 @@ private:
   crypto::sealer sealer_; // bound to the environment id
   std::filesystem::path directory_;
   positions at_;
+  positions in_tables_; // without what is journaled
+  std::unique_ptr<append_journal> journal_;
+  std::uint64_t epoch_ = 0; // of the journal
+  std::vector<Append> journaled_;
   std::size_t generation_ = 0; // in force
   incoming_snapshot incoming_;
   std::uint64_t truncate_before_ = 0;

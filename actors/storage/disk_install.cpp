@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "actors/storage/disk.hpp"
+#include "runtime/check.hpp"
 
 namespace swarm::storage {
 
@@ -51,7 +52,8 @@ failure disk::install(const InstallSnapshot& chunk) {
     return bad;
   }
   const auto target = 1 - generation_;
-  auto next = at_;
+  SWARM_CHECK(!has_journaled(), "commit() comes first");
+  auto next = in_tables_;
   {
     lmdb::write_txn txn{env_};
     if (chunk.chunk() == 0) // debris of a transfer that was given up
@@ -70,7 +72,7 @@ failure disk::install(const InstallSnapshot& chunk) {
   incoming_ = {};
   generation_ = target;
   truncate_before_ = 0;
-  at_ = next;
+  at_ = in_tables_ = next;
   return {};
 }
 

@@ -4,6 +4,7 @@
 //   storage.mdb          LMDB file with the tables below       storage.key      data key (runtime/crypto/key_file.hpp)
 //   storage.mdb-lock     LMDB's reader table                    storage.ballast  space to give back on a full disk
 //   storage.owner        flock: one process at a time           storage.clean    exists only after an orderly stop
+//   storage.journal      appends that are not in the tables yet (append_journal.hpp)
 //
 // | table       | key                     | value                                                             |
 // |-------------|-------------------------|-------------------------------------------------------------------|
@@ -15,6 +16,7 @@
 // | meta        | "compacted"             | LogPosition: the last entry that was removed; 0@0 before that     |
 // | meta        | "membership"            | Membership as of "applied"                                        |
 // | meta        | "generation"            | StateGeneration: which of st.0 and st.1 is in force               |
+// | meta        | "journal"               | the epoch (8 bytes b.e.) whose records in the journal are to be taken over |
 // | log         | log index, 8 bytes b.e. | Entry; indexes are contiguous from compacted + 1, terms never fall |
 // | st.<g>.<name> | row_key (store/apply.hpp) | serialized object; <g> is 0 or 1, <name> one of table_names() |
 //
@@ -45,6 +47,7 @@ inline constexpr std::string_view applied = "applied";
 inline constexpr std::string_view compacted = "compacted";
 inline constexpr std::string_view membership = "membership";
 inline constexpr std::string_view generation = "generation";
+inline constexpr std::string_view journal = "journal";
 } // namespace key
 
 namespace file {
@@ -53,6 +56,7 @@ inline constexpr const char* data_key = "storage.key";
 inline constexpr const char* owner = "storage.owner";
 inline constexpr const char* clean = "storage.clean";
 inline constexpr const char* ballast = "storage.ballast";
+inline constexpr const char* journal = "storage.journal";
 } // namespace file
 
 /// Positions in the list of table_names(); the object tables follow, in the order of TableWrite::Table.

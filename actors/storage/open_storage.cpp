@@ -158,6 +158,7 @@ recovered_state recover(const fs::path& directory, const open_options& opts) {
   try {
     out.storage = std::make_shared<disk>(std::move(opened), key, directory);
     check_identity(out.storage->identity(), opts);
+    out.storage->open_journal(opts.journal_bytes);
     out.entries = out.storage->read_log();
   } catch (const lmdb::storage_error& e) {
     throw open_error{e.code() == 0 ? open_problem::damaged : open_problem::failed, e.what()};

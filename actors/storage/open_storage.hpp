@@ -43,6 +43,7 @@ struct open_options {
   /// Preallocated, and given back when less than this is free on the disk, so that a full disk can be opened and
   /// compacted. 0 = none.
   std::uint64_t ballast_bytes = 16ULL << 20;
+  std::size_t journal_bytes = append_journal::bytes_default; ///< of a new journal
   /// The check after an unclean stop. A hundred MB take well below a second.
   milliseconds check_deadline{120'000};
 };

@@ -1,6 +1,7 @@
 // Queues requests, writes them together, answers, and looks after the file.
 #include "actors/storage/storage_actor.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -56,37 +57,50 @@ void look_at_usage(self_ptr self) {
   st.bloat_told = bloat;
 }
 
-void count(storage_state& st, const commit_report& report, std::chrono::steady_clock::duration took) {
+// A sync that so many new entries were waiting for.
+void count_sync(storage_state& st, std::size_t entries, std::chrono::steady_clock::time_point begin) {
   auto& c = st.counters;
   ++c.commits;
-  c.entries += report.entries;
-  c.rows += report.rows;
-  c.bytes += report.bytes;
-  c.compacted += report.removed;
-  c.entries_per_commit_max = std::max<std::uint64_t>(c.entries_per_commit_max, report.entries);
+  c.entries += entries;
+  c.entries_per_commit_max = std::max<std::uint64_t>(c.entries_per_commit_max, entries);
+  const auto took = std::chrono::steady_clock::now() - begin;
   st.commit_us.add(static_cast<std::uint64_t>(std::chrono::duration_cast<microseconds>(took).count()));
 }
 
 void wake_up(self_ptr self, wake how);
 
-// One transaction for what is taken of the queue; then, and only then, the answers. False when that was the end.
-bool write_queue(self_ptr self, take what = take::everything) {
+void answer(self_ptr self, std::vector<storage_state::waiting>& batch) {
+  const auto& st = self->state;
+  Appended done;
+  done.set_last_log_index(st.disk->at().last.log_index());
+  done.set_pressure(st.pressure);
+  for (auto& each : batch)
+    if (each.promise.pending())
+      each.promise.deliver(done);
+}
+
+// One transaction for all that is queued or journaled; then, and only then, the answers. False when that was the end.
+bool write_queue(self_ptr self) {
   auto& st = self->state;
   auto batch = std::exchange(st.appends, {});
-  std::vector<SaveState> saves;
-  if (what == take::everything)
-    saves.swap(st.saves);
-  st.core.taken(what);
+  const auto saves = std::exchange(st.saves, {});
+  st.core.taken(take::everything);
+  std::size_t entries = 0;
   std::vector<operation> operations;
   operations.reserve(batch.size() + saves.size());
-  for (const auto& each : batch)
+  for (const auto& each : batch) {
     operations.emplace_back(&each.request);
+    entries += static_cast<std::size_t>(each.request.entries_size());
+  }
   for (const auto& each : saves) // what they have applied is in the log, or among the entries before them
     operations.emplace_back(&each);
   try {
     const auto begin = std::chrono::steady_clock::now();
     const auto report = st.disk->commit(operations);
-    count(st, report, std::chrono::steady_clock::now() - begin);
+    count_sync(st, entries, begin);
+    st.counters.rows += report.rows;
+    st.counters.bytes += report.bytes;
+    st.counters.compacted += report.removed;
     st.unmeasured_bytes += report.bytes;
     if (st.pressure || report.removed > 0 || st.unmeasured_bytes >= std::min(measure_bytes, st.usage.map_bytes / 100))
       look_at_usage(self);
@@ -97,18 +111,51 @@ bool write_queue(self_ptr self, take what = take::everything) {
     stop_for_good(self, e.as_failure());
     return false;
   }
-  Appended done;
-  done.set_last_log_index(st.disk->at().last.log_index());
-  done.set_pressure(st.pressure);
-  for (auto& each : batch)
-    if (each.promise.pending())
-      each.promise.deliver(done);
+  answer(self, batch);
+  return true;
+}
+
+// The appends that wait as one, unless one of them replaces entries.
+std::optional<Append> as_one(const std::vector<storage_state::waiting>& batch) {
+  Append out;
+  for (const auto& [request, promise] : batch) {
+    const auto& entries = request.entries();
+    if (!entries.empty() && !out.entries().empty() && entries[0].log_index() != out.entries().rbegin()->log_index() + 1)
+      return std::nullopt;
+    out.mutable_entries()->MergeFrom(entries);
+    if (request.has_hard_state())
+      *out.mutable_hard_state() = request.hard_state();
+    out.set_truncate_before(std::max(out.truncate_before(), request.truncate_before()));
+  }
+  return out;
+}
+
+// The appends that wait go into the journal, where the next transaction takes them from. False when that was the end.
+bool write_appends(self_ptr self) {
+  auto& st = self->state;
+  try {
+    const auto begin = std::chrono::steady_clock::now();
+    auto several = st.appends.size() > 1 ? as_one(st.appends) : std::nullopt;
+    auto* const request = several ? &*several : st.appends.size() == 1 ? &st.appends.front().request : nullptr;
+    const auto entries = request == nullptr ? 0 : static_cast<std::size_t>(request->entries_size());
+    if (request == nullptr || !st.disk->journal(*request))
+      return write_queue(self);
+    count_sync(st, entries, begin);
+    ++st.counters.journaled;
+  } catch (const lmdb::storage_error& e) {
+    stop_for_good(self, e.as_failure());
+    return false;
+  }
+  auto batch = std::exchange(st.appends, {});
+  st.core.taken(take::appends);
+  wake_up(self, st.core.unfinished(now(self)));
+  answer(self, batch);
   return true;
 }
 
 bool write_rest(self_ptr self) {
   const auto& st = self->state;
-  return (st.appends.empty() && st.saves.empty()) || write_queue(self);
+  return (st.appends.empty() && st.saves.empty() && !st.disk->has_journaled()) || write_queue(self);
 }
 
 void wake_up(self_ptr self, wake how) {
@@ -151,7 +198,8 @@ void keep_house(self_ptr self) {
 
 void flush(self_ptr self) {
   auto& st = self->state;
-  if (const auto what = st.core.flush(now(self)); what != take::nothing && !write_queue(self, what))
+  const auto what = st.core.flush(now(self));
+  if ((what == take::everything && !write_queue(self)) || (what == take::appends && !write_appends(self)))
     return;
   st.core.check_invariants();
   if (now(self) >= st.housekeeping_at)
@@ -305,6 +353,7 @@ ActorStatus status(self_ptr self, const ReadStatus& request) {
   auto& facts = *out.mutable_facts();
   const auto number = [&](const char* key, std::uint64_t value) { facts[key] = std::to_string(value); };
   number("commits", c.commits);
+  number("journaled", c.journaled);
   number("appends", c.appends);
   number("saves", c.saves);
   number("entries", c.entries);
@@ -346,10 +395,10 @@ storage_actor::behavior_type storage_writer(self_ptr self, std::shared_ptr<disk>
     hurry_this_thread();
   st.disk = std::move(disk);
   st.core = commit_core{opts.commit};
-  st.usage = st.disk->usage();
   st.housekeeping_at = now(self) + opts.housekeeping_period;
   st.scrub_at = now(self) + opts.scrub_period;
   self->set_label(std::string{actor_label});
+  look_at_usage(self);
   self->delayed_send(self, opts.housekeeping_period, flush_atom_v);
   self->set_exit_handler([self](caf::exit_msg& msg) { stop_in_order(self, msg.reason); });
   self->set_down_handler([self](caf::down_msg& msg) { forget_reader(self, msg.source); });

@@ -47,7 +47,8 @@ struct storage_options {
 };
 
 struct storage_counters {
-  std::uint64_t commits = 0;
+  std::uint64_t commits = 0;   ///< syncs: of the journal and of transactions
+  std::uint64_t journaled = 0; ///< of these: of the journal
   std::uint64_t appends = 0;
   std::uint64_t entries = 0;
   std::uint64_t saves = 0;

@@ -56,6 +56,53 @@ TEST_F(storage_disk, one_transaction_takes_requests_of_both_kinds_in_their_order
   EXPECT_EQ(state.applied.log_index(), 3u);
 }
 
+TEST_F(storage_disk, what_is_journaled_is_there_after_reopening_and_goes_on) {
+  commit(storage(), append(1, 2, 1));
+  auto third = append(3, 3, 2);
+  third.mutable_hard_state()->set_voted_for(5);
+  ASSERT_TRUE(storage().journal(third));
+  auto fourth = append(4, 5, 2);
+  fourth.mutable_hard_state()->set_voted_for(5);
+  ASSERT_TRUE(storage().journal(fourth));
+  EXPECT_EQ(storage().at().last.log_index(), 5u);
+  reopen();
+  EXPECT_EQ(log_texts(state.entries), (texts{"1@1 data1", "2@1 data2", "3@2 data3", "4@2 data4", "5@2 data5"}));
+  EXPECT_EQ(state.hard.term(), 2u);
+  EXPECT_EQ(state.hard.voted_for(), 5u);
+  EXPECT_FALSE(storage().has_journaled());
+  auto sixth = append(6, 6, 2);
+  ASSERT_TRUE(storage().journal(sixth));
+  reopen();
+  EXPECT_EQ(state.entries.size(), 6u) << "what was taken over before is not read again";
+}
+
+TEST_F(storage_disk, a_transaction_takes_what_is_journaled_first) {
+  auto first = append(1, 3, 1);
+  ASSERT_TRUE(storage().journal(first));
+  const auto second = append(4, 4, 1);
+  const auto done = save(4, 1, {{"k", "v"}});
+  const operation both[] = {&second, &done};
+  EXPECT_EQ(storage().commit(both).entries, 4u);
+  EXPECT_FALSE(storage().has_journaled());
+  reopen();
+  EXPECT_EQ(state.entries.size(), 4u);
+  EXPECT_EQ(state.applied.log_index(), 4u);
+}
+
+TEST_F(storage_disk, only_what_goes_on_at_the_end_and_fits_is_journaled) {
+  opts.journal_bytes = 2 * append_journal::block;
+  reopen(); // keeps the journal that is there
+  auto big = append(1, 1, 1, std::string(append_journal::bytes_default, 'x'));
+  EXPECT_FALSE(storage().journal(big));
+  EXPECT_EQ(big.entries_size(), 1);
+  commit(storage(), append(1, 4, 1));
+  auto conflict = append(3, 3, 2, "new");
+  EXPECT_FALSE(storage().journal(conflict));
+  commit(storage(), conflict);
+  reopen();
+  EXPECT_EQ(log_texts(state.entries), (texts{"1@1 data1", "2@1 data2", "3@2 new3"}));
+}
+
 TEST_F(storage_disk, the_first_new_entry_replaces_everything_from_its_index_on) {
   commit(storage(), append(1, 500, 1));
   commit(storage(), append(100, 101, 3, "new"));

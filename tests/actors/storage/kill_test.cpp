@@ -16,7 +16,7 @@ constexpr std::uint64_t slots = 50;
 
 std::string data_of(std::uint64_t index) { return "entry " + std::to_string(index) + std::string(index % 700, 'x'); }
 
-// Writes until it is killed; each commit's last index goes into the pipe after commit() has returned.
+// Writes until it is killed; the last index goes into the pipe after journal() or commit() has returned.
 [[noreturn]] void write_for_ever(const std::filesystem::path& folder, const open_options& opts, int ack) {
   auto state = open_storage(folder, opts);
   auto& storage = *state.storage;
@@ -30,6 +30,12 @@ std::string data_of(std::uint64_t index) { return "entry " + std::to_string(inde
     request.mutable_hard_state()->set_term(1);
     if (rng.chance(10))
       request.set_truncate_before(applied > 20 ? applied - 20 : 0);
+    if (rng.chance(70) && storage.journal(request)) {
+      const auto last = storage.at().last.log_index();
+      if (::write(ack, &last, sizeof last) != sizeof last)
+        ::_exit(1);
+      continue;
+    }
     SaveState done;
     for (; applied < first - 1; ++applied) {
       auto& row = *done.add_writes();
