@@ -34,23 +34,39 @@ void check_format(const lmdb::read_txn& txn, const lmdb::table& meta) {
   }
 }
 
-// Where the log stands after an append that goes on at its end.
-void go_on(positions& next, const Append& request) {
+// Why an append cannot follow what is there; null: it can.
+const char* misfit(const positions& at, const Append& request) {
   if (request.has_hard_state()) {
     const auto& hard = request.hard_state();
-    SWARM_CHECK(hard.term() >= next.hard.term(), "the term never falls");
-    SWARM_CHECK(hard.term() > next.hard.term() || next.hard.voted_for() == 0 ||
-                    hard.voted_for() == next.hard.voted_for(),
-                "one vote per term");
-    next.hard = hard;
+    if (hard.term() < at.hard.term())
+      return "the term never falls";
+    if (hard.term() == at.hard.term() && at.hard.voted_for() != 0 && hard.voted_for() != at.hard.voted_for())
+      return "one vote per term";
   }
+  auto index = at.last.log_index();
+  auto term = at.last.term();
   for (const auto& entry : request.entries()) {
-    SWARM_CHECK(entry.log_index() == next.last.log_index() + 1, "the log has no gap");
-    SWARM_CHECK(entry.log_index() > next.applied.log_index(), "an applied entry is never replaced");
-    SWARM_CHECK(entry.term() >= next.last.term(), "terms never fall along the log");
-    next.last.set_log_index(entry.log_index());
-    next.last.set_term(entry.term());
+    if (entry.log_index() != ++index)
+      return "the log has no gap";
+    if (entry.log_index() <= at.applied.log_index())
+      return "an applied entry is never replaced";
+    if (entry.term() < term)
+      return "terms never fall along the log";
+    term = entry.term();
   }
+  return nullptr;
+}
+
+// Where the log stands after an append that goes on at its end.
+void go_on(positions& next, const Append& request) {
+  if (const auto* const why = misfit(next, request))
+    SWARM_CHECK(why == nullptr, why);
+  if (request.has_hard_state())
+    next.hard = request.hard_state();
+  if (request.entries().empty())
+    return;
+  next.last.set_log_index(request.entries().rbegin()->log_index());
+  next.last.set_term(request.entries().rbegin()->term());
 }
 
 StorageIdentity read_identity(const lmdb::environment& env, const lmdb::table& meta, const crypto::sealer& key) {
@@ -118,9 +134,15 @@ void disk::write(lmdb::write_txn& txn, std::string_view key, const google::proto
 
 void disk::open_journal(std::size_t bytes) {
   journal_ = std::make_unique<append_journal>(directory_ / file::journal, bytes, sealer_);
-  for (const auto& record : journal_->read(epoch_))
-    if (!journaled_.emplace_back().ParseFromString(record))
-      damaged(std::string{file::journal} + ": record " + std::to_string(journaled_.size() - 1) + " cannot be read");
+  auto next = at_;
+  for (const auto& record : journal_->read(epoch_)) {
+    auto& request = journaled_.emplace_back();
+    const auto* const why = request.ParseFromString(record) ? misfit(next, request) : "it cannot be read";
+    if (why != nullptr)
+      damaged(std::string{file::journal} + ": record " + std::to_string(journaled_.size() - 1) +
+              " does not follow the database: " + why);
+    go_on(next, request);
+  }
   if (has_journaled())
     commit({});
 }
@@ -141,11 +163,8 @@ bool disk::journal(Append& request) {
 }
 
 void disk::take_journaled(lmdb::write_txn& txn, positions& next, commit_report& report) {
-  for (const auto& request : journaled_) {
-    if (!request.entries().empty() && request.entries(0).log_index() != next.last.log_index() + 1)
-      damaged(std::string{file::journal} + " does not go on where the log ends");
+  for (const auto& request : journaled_)
     append(txn, next, request, report);
-  }
   if (has_journaled())
     write(txn, meta(), key::journal, lmdb::u64_key{epoch_ + 1});
 }

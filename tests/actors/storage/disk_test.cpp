@@ -76,6 +76,36 @@ TEST_F(storage_disk, what_is_journaled_is_there_after_reopening_and_goes_on) {
   EXPECT_EQ(state.entries.size(), 6u) << "what was taken over before is not read again";
 }
 
+TEST_F(storage_disk, records_of_an_epoch_that_is_over_do_not_count_and_others_must_follow_the_database) {
+  const auto journal = dir / "raft" / file::journal;
+  const auto replace = std::filesystem::copy_options::overwrite_existing;
+  auto first = append(1, 3, 1);
+  state = {};
+  std::filesystem::copy(dir / "raft", dir / "copy", std::filesystem::copy_options::recursive);
+  state = open_storage(dir / "raft", opts);
+  ASSERT_TRUE(storage().journal(first));
+  std::filesystem::copy_file(journal, dir / "journal");
+  reopen(); // takes it over
+  commit(storage(), append(4, 4, 1));
+  state = {};
+  std::filesystem::copy_file(dir / "journal", journal, replace);
+  state = open_storage(dir / "raft", opts);
+  EXPECT_EQ(state.entries.size(), 4u);
+  state = open_storage(dir / "copy", opts);
+  commit(storage(), append(1, 2, 1));
+  state = {};
+  std::filesystem::copy_file(dir / "journal", dir / "copy" / file::journal, replace);
+  try {
+    state = open_storage(dir / "copy", opts);
+    ADD_FAILURE() << "the log has two entries, the record begins with the first";
+  } catch (const open_error& e) {
+    EXPECT_EQ(e.problem(), open_problem::damaged);
+    EXPECT_NE(std::string{e.what()}.find("record 0 does not follow the database: the log has no gap"), std::string::npos)
+        << e.what();
+  }
+  state = open_storage(dir / "raft", opts);
+}
+
 TEST_F(storage_disk, a_transaction_takes_what_is_journaled_first) {
   auto first = append(1, 3, 1);
   ASSERT_TRUE(storage().journal(first));
