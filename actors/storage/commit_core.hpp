@@ -28,7 +28,7 @@ public:
   struct options {
     duration idle_delay = milliseconds{50};
     std::size_t bytes_max = 32u << 20; ///< of queued requests; LMDB's own bound on one transaction is near 512 MiB
-    std::size_t saves_bytes = 64u << 10; ///< of queued SaveStates that the next Append takes along
+    std::size_t saves_bytes = 256u << 10; ///< of queued SaveStates that the next Append takes along
   };
 
   explicit commit_core(options opts) : opts_{opts} {}
