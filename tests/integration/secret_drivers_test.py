@@ -10,8 +10,10 @@ import socketserver
 import sys
 import threading
 import time
+import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Cluster  # noqa: E402
 from harness import BIN, Node, Scenario, main, run, wait_until  # noqa: E402
 
 QUICK = ["--detach", "--stop-grace-period", "1s", "--restart-delay", "500ms", "--label", "swarm.restart.backoff=off"]
@@ -332,6 +334,67 @@ class SecretDrivers(Scenario):
         n.ok("service", "rm", "web", "each")
         wait_until("no task is left", lambda: not n.tasks(), 30)
         wait_until("their files are gone", lambda: not self.files_with(f"{self.host.dir}/files", MARK), 30)
+
+
+class SecretHosts(unittest.TestCase):
+    """Three managers and a worker, without engines: the plugin of the host that leads is asked, whoever leads."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(4)
+        cls.plugins = []
+        for number, node in cls.cluster.nodes.items():
+            node.flags["plugin-dir"] = f"{cls.cluster.hosts[number].dir}/plugins"
+            os.makedirs(node.flags["plugin-dir"])
+        cls.cluster.start()
+        cls.cluster.init(managers=3)
+
+    @classmethod
+    def tearDownClass(cls):
+        for plugin in cls.plugins:
+            plugin.end()
+        cls.cluster.leave()
+        cls.cluster.clean()
+
+    def serve(self, number):
+        answer = value(f"from host {number}")
+        self.plugins.append(Plugin(self.cluster.nodes[number].flags["plugin-dir"], "vault", lambda asked: answer))
+        return self.plugins[-1]
+
+    def said(self, through, text):
+        return self.cluster.nodes[through].ok("service", "logs", "--raw", "web").count(f"{MARK} {text}")
+
+    def test_010_a_worker_gets_the_value_from_the_leaders_host(self):
+        leader = self.cluster.leader(1)
+        n = self.cluster.nodes[leader]
+        plugin = self.serve(leader)
+        n.ok("secret", "create", "-d", "vault", "pw")
+        n.ok("service", "create", "--name", "web", "--replicas", "2", "--secret", "pw", "--constraint", "node.role==worker", *QUICK,
+             "any/image:1", "sh", "-c", "cat /run/secrets/pw; echo; sleep 100000")
+        n.wait_running("web", 2)
+        wait_until("both have it", lambda: self.said(leader, f"from host {leader}") == 2, 20)
+        self.assertEqual([(r["NodeHostname"], r["SecretName"]) for r in plugin.requests], [("host4", "pw")])
+
+    def test_020_a_new_leader_asks_on_its_own_host_and_what_runs_goes_on(self):
+        old = self.cluster.leader(1)
+        through = 1 if old != 1 else 2
+        n = self.cluster.nodes[through]
+        before = {t["ID"] for t in n.running("web")}
+        self.cluster.nodes[old].stop(signal.SIGKILL)
+        new = wait_until("another one leads", lambda: (found := self.cluster.leader(through)) != old and found, 20)
+        wait_until("it takes writes", lambda: n.docker("service", "scale", "--detach", "web=3")[0] == 0, 20)
+
+        def rejected():
+            return any('"secret pw: driver vault: plugin not found"' in line for line in n.ok("service", "ps", "--no-trunc", "--format", "{{.Error}}", "web").splitlines())
+        wait_until("it has no such plugin", rejected, 30)
+        plugin = self.serve(new)
+        wait_until("the third runs", lambda: len(n.running("web")) == 3, 30)
+        wait_until("with the new leader's value", lambda: self.said(through, f"from host {new}") == 1, 20)
+        self.assertEqual(self.said(through, f"from host {old}"), 2)
+        self.assertLess(before, {t["ID"] for t in n.running("web")})
+        self.assertEqual(len(plugin.requests), 1)
+        self.cluster.nodes[old].start()
+        n.ok("service", "rm", "web")
 
 
 PROGRAM = r"""
