@@ -60,7 +60,8 @@ FetchSecret assignments_core::request_of(const secret_fetches::order& order) con
   if (const auto service = services_.find(id); service != services_.end()) {
     out.set_service_name(service->second.identity.name());
     *out.mutable_service_labels() = service->second.identity.labels();
-    out.set_task_name(out.service_name() + "." + (r.slot == 0 ? node_id_ : std::to_string(r.slot)) + "." + out.task_id());
+    out.set_task_name(out.service_name() + "." + (r.slot == 0 ? node_id_ : std::to_string(r.slot)) + "." +
+                      out.task_id());
   }
   out.set_service_hostname(definition.spec().container_spec().hostname());
   out.set_task_image(definition.spec().container_spec().image());

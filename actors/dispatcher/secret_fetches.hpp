@@ -67,7 +67,7 @@ public:
   void check_invariants() const;
 
 private:
-  struct lane { ///< the tasks of one kind
+  struct lane {                      ///< the tasks of one kind
     std::map<task_id, bool> waiting; ///< asked for by itself?
     std::size_t asked = 0;           ///< orders without answer
   };

@@ -17,7 +17,8 @@ constexpr std::string_view capability = "secretprovider";
 bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
 failure bad_address(const std::string& text) {
-  return {errc::failed_precondition, "plugin address " + text::quoted(text.substr(0, name_bytes_max)) + " is neither unix:///PATH nor tcp://HOST:PORT"};
+  return {errc::failed_precondition, "plugin address " + text::quoted(text.substr(0, name_bytes_max)) +
+                                         " is neither unix:///PATH nor tcp://HOST:PORT"};
 }
 
 failure read_address(const std::string& text, address& out) {
@@ -40,9 +41,11 @@ failure read_address(const std::string& text, address& out) {
   out.tcp_host = rest.substr(0, colon);
   if (out.tcp_host.starts_with('[') && out.tcp_host.ends_with(']'))
     out.tcp_host = out.tcp_host.substr(1, out.tcp_host.size() - 2);
-  const auto plain = [](char c) { return is_letter_or_digit(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == '%'; };
-  const bool good = ec == std::errc{} && stop == end && out.tcp_port != 0 && !out.tcp_host.empty()
-                    && std::all_of(out.tcp_host.begin(), out.tcp_host.end(), plain);
+  const auto plain = [](char c) {
+    return is_letter_or_digit(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == '%';
+  };
+  const bool good = ec == std::errc{} && stop == end && out.tcp_port != 0 && !out.tcp_host.empty() &&
+                    std::all_of(out.tcp_host.begin(), out.tcp_host.end(), plain);
   return good ? failure{} : bad_address(text);
 }
 
@@ -52,8 +55,8 @@ bool is_secret_provider(const json_value& type) {
     return member->as_string() == capability;
   const auto text = type.as_string();
   const auto dot = text.find('.');
-  return dot != std::string_view::npos && text.substr(dot + 1).starts_with(capability)
-         && text.substr(dot + 1 + capability.size()).starts_with('/');
+  return dot != std::string_view::npos && text.substr(dot + 1).starts_with(capability) &&
+         text.substr(dot + 1 + capability.size()).starts_with('/');
 }
 
 std::string_view text_at(const json_value* value) { return value == nullptr ? std::string_view{} : value->as_string(); }
@@ -61,8 +64,11 @@ std::string_view text_at(const json_value* value) { return value == nullptr ? st
 } // namespace
 
 bool is_file_name(std::string_view name) {
-  const auto fine = [](char c) { return is_letter_or_digit(c) || std::string_view{"._-:@+"}.find(c) != std::string_view::npos; };
-  return !name.empty() && name.size() <= name_bytes_max && name[0] != '.' && std::all_of(name.begin(), name.end(), fine);
+  const auto fine = [](char c) {
+    return is_letter_or_digit(c) || std::string_view{"._-:@+"}.find(c) != std::string_view::npos;
+  };
+  return !name.empty() && name.size() <= name_bytes_max && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), fine);
 }
 
 bool is_reference(std::string_view name) {
@@ -89,9 +95,7 @@ std::vector<candidate> candidates(const std::string& name, const std::string& so
   return out;
 }
 
-failure read_spec(std::string_view text, address& out) {
-  return read_address(std::string{text::trim(text)}, out);
-}
+failure read_spec(std::string_view text, address& out) { return read_address(std::string{text::trim(text)}, out); }
 
 failure read_json_spec(std::string_view text, address& out) {
   json_value json;
@@ -111,7 +115,8 @@ failure read_managed(int status, std::string_view body, const std::string& socke
   const auto* interface = config == nullptr ? nullptr : config->find("Interface");
   const auto id = text_at(json.find("Id"));
   if (!readable || interface == nullptr || !is_file_name(id))
-    return {errc::unavailable, "the engine's answer about the plugin cannot be read (status " + std::to_string(status) + ")"};
+    return {errc::unavailable,
+            "the engine's answer about the plugin cannot be read (status " + std::to_string(status) + ")"};
   if (const auto* enabled = json.find("Enabled"); enabled == nullptr || !enabled->as_bool())
     return {errc::failed_precondition, "plugin found but disabled"};
   const auto* types = interface->find("Types");

@@ -70,7 +70,8 @@ std::string said(std::string_view text) {
     const auto length = std::max<std::size_t>(1, scalar::utf8_length(text.substr(at)));
     if (out.size() + length > error_bytes_max)
       return out + "…";
-    out += static_cast<unsigned char>(text[at]) < 0x20 || text[at] == 0x7f ? std::string{' '} : std::string{text.substr(at, length)};
+    out += static_cast<unsigned char>(text[at]) < 0x20 || text[at] == 0x7f ? std::string{' '}
+                                                                           : std::string{text.substr(at, length)};
     at += length;
   }
   return out;
@@ -85,7 +86,8 @@ failure read_json(int status, std::string_view body, json_value& out) {
     return readable ? failure{} : garbage();
   const auto* err = readable ? out.find("Err") : nullptr;
   const auto words = err == nullptr ? std::string{} : said(err->as_string());
-  return {errc::unavailable, "plugin answered with status " + std::to_string(status) + (words.empty() ? "" : ": " + words)};
+  return {errc::unavailable,
+          "plugin answered with status " + std::to_string(status) + (words.empty() ? "" : ": " + words)};
 }
 
 } // namespace
@@ -120,8 +122,9 @@ failure read_activation(int status, std::string_view body) {
   if (auto bad = read_json(status, body, json); !bad.ok())
     return bad;
   const auto* names = json.find("Implements");
-  const bool can = names != nullptr && std::any_of(names->items().begin(), names->items().end(),
-                                                   [](const auto& name) { return name.as_string() == "secretprovider"; });
+  const bool can = names != nullptr && std::any_of(names->items().begin(), names->items().end(), [](const auto& name) {
+                     return name.as_string() == "secretprovider";
+                   });
   return can ? failure{} : failure{errc::failed_precondition, "plugin provides no secrets"};
 }
 

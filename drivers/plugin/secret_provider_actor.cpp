@@ -138,15 +138,16 @@ void perform(self_ptr self, effects todo) {
     const auto then = [&more](effects next) { std::move(next.begin(), next.end(), std::back_inserter(more)); };
     for (auto& one : todo)
       std::visit(overload{
-        [&](call_engine& e) { call(self, e); },
-        [&](call_plugin& e) { call(self, e); },
-        [&](search& e) {
-          address found;
-          const auto problem = locate(st.opts, e.name, found);
-          then(st.decisions->searched(time_of(self), e.id, problem, found));
-        },
-        [&](reply& e) { answer(self, e); },
-      }, one);
+                     [&](call_engine& e) { call(self, e); },
+                     [&](call_plugin& e) { call(self, e); },
+                     [&](search& e) {
+                       address found;
+                       const auto problem = locate(st.opts, e.name, found);
+                       then(st.decisions->searched(time_of(self), e.id, problem, found));
+                     },
+                     [&](reply& e) { answer(self, e); },
+                 },
+                 one);
     todo = std::move(more);
   }
   const auto due = st.decisions->due();
@@ -184,25 +185,25 @@ provider_interface::behavior_type secret_provider(self_ptr self, provider_option
   }
   self->set_label("secrets");
   return {
-    [self](const FetchSecret& request) -> caf::result<SecretFetched> {
-      auto& st = self->state;
-      const auto id = ++st.last_id;
-      auto promise = self->make_response_promise<SecretFetched>();
-      st.promises.emplace(id, promise);
-      perform(self, st.decisions->add(time_of(self), id, request));
-      return promise;
-    },
-    [self](const ReadStatus& request) { return status_of(self, request); },
-    [self](const call_ended& news) {
-      auto& decisions = *self->state.decisions;
-      const auto now = time_of(self);
-      perform(self, news.by_engine ? decisions.engine_answered(now, news.id, news.answer)
-                                   : decisions.plugin_answered(now, news.id, news.answer));
-    },
-    [self](tick_atom) {
-      self->state.next_tick = instant::max();
-      perform(self, self->state.decisions->tick(time_of(self)));
-    },
+      [self](const FetchSecret& request) -> caf::result<SecretFetched> {
+        auto& st = self->state;
+        const auto id = ++st.last_id;
+        auto promise = self->make_response_promise<SecretFetched>();
+        st.promises.emplace(id, promise);
+        perform(self, st.decisions->add(time_of(self), id, request));
+        return promise;
+      },
+      [self](const ReadStatus& request) { return status_of(self, request); },
+      [self](const call_ended& news) {
+        auto& decisions = *self->state.decisions;
+        const auto now = time_of(self);
+        perform(self, news.by_engine ? decisions.engine_answered(now, news.id, news.answer)
+                                     : decisions.plugin_answered(now, news.id, news.answer));
+      },
+      [self](tick_atom) {
+        self->state.next_tick = instant::max();
+        perform(self, self->state.decisions->tick(time_of(self)));
+      },
   };
 }
 

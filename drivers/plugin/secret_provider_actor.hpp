@@ -14,7 +14,7 @@
 namespace swarm::plugin {
 
 struct provider_options {
-  std::string engine_socket;  ///< "" = no engine that could run plugins
+  std::string engine_socket; ///< "" = no engine that could run plugins
   core_options core;
   std::vector<std::string> spec_dirs{"/etc/docker/plugins", "/usr/lib/docker/plugins"};
 };
@@ -42,8 +42,8 @@ struct provider_state {
 };
 
 /// Detached: it looks at files, and waits for connections to close.
-provider_interface::behavior_type secret_provider(observed_ptr<provider_interface, provider_state> self, provider_options opts,
-                                                  io_threads* io);
+provider_interface::behavior_type secret_provider(observed_ptr<provider_interface, provider_state> self,
+                                                  provider_options opts, io_threads* io);
 
 } // namespace swarm::plugin
 

@@ -93,7 +93,10 @@ effects core::searched(instant now, fetch_id id, const failure& problem, const a
     f->plugin = found;
     ask_plugin(now, id, *f, stage::activating, out);
   } else if (problem.code == errc::not_found) {
-    end(now, id, {errc::not_found, "plugin not found" + (f->note.empty() ? "" : " (and the engine was not asked: " + f->note + ")")}, {}, out);
+    end(now, id,
+        {errc::not_found,
+         "plugin not found" + (f->note.empty() ? "" : " (and the engine was not asked: " + f->note + ")")},
+        {}, out);
   } else {
     end(now, id, problem, {}, out);
   }
@@ -108,8 +111,10 @@ effects core::plugin_answered(instant now, fetch_id id, const http_answer& answe
   auto& f = it->second;
   const bool last = f.at == stage::asking;
   if (answer.too_large) {
-    end(now, id, {errc::failed_precondition, last ? "secret data must be larger than 0 and less than 512000 bytes"
-                                                  : "plugin's answer cannot be read"}, {}, out);
+    end(now, id,
+        {errc::failed_precondition,
+         last ? "secret data must be larger than 0 and less than 512000 bytes" : "plugin's answer cannot be read"},
+        {}, out);
     return out;
   }
   if (!answer.problem.empty()) {
@@ -117,7 +122,8 @@ effects core::plugin_answered(instant now, fetch_id id, const http_answer& answe
     return out;
   }
   SecretFetched value;
-  const auto problem = last ? read_secret(answer.status, answer.body, value) : read_activation(answer.status, answer.body);
+  const auto problem =
+      last ? read_secret(answer.status, answer.body, value) : read_activation(answer.status, answer.body);
   if (problem.ok() && !last)
     ask_plugin(now, id, f, stage::asking, out);
   else
@@ -150,8 +156,10 @@ effects core::tick(instant now) {
     const auto id = deadlines_.begin()->second;
     const auto seconds_given = std::chrono::duration_cast<seconds>(opts_.deadline).count();
     const bool asked = fetches_.at(id).at >= stage::activating;
-    end(now, id, {errc::deadline_exceeded, (asked ? "plugin did not answer within " : "plugin was not found within ") +
-                                             std::to_string(seconds_given) + " s"}, {}, out);
+    end(now, id,
+        {errc::deadline_exceeded, (asked ? "plugin did not answer within " : "plugin was not found within ") +
+                                      std::to_string(seconds_given) + " s"},
+        {}, out);
   }
   return out;
 }

@@ -18,13 +18,13 @@
 namespace swarm::plugin {
 
 struct core_options {
-  bool has_engine = true;                         ///< which may run plugins itself
+  bool has_engine = true; ///< which may run plugins itself
   std::string socket_dir = "/run/docker/plugins";
-  duration deadline = seconds{10};                ///< of one fetch, from the question to the answer
-  duration engine_deadline = seconds{3};          ///< an engine that hangs leaves time to look for sockets
-  std::size_t running_per_driver = 32;            ///< so that a plugin that hangs keeps its own askers waiting only
+  duration deadline = seconds{10};       ///< of one fetch, from the question to the answer
+  duration engine_deadline = seconds{3}; ///< an engine that hangs leaves time to look for sockets
+  std::size_t running_per_driver = 32;   ///< so that a plugin that hangs keeps its own askers waiting only
   std::size_t running = 256;
-  std::size_t waiting = 4096;                     ///< beyond: refused
+  std::size_t waiting = 4096; ///< beyond: refused
 };
 
 using fetch_id = std::uint64_t;
@@ -33,15 +33,32 @@ using fetch_id = std::uint64_t;
 struct http_answer {
   int status = 0;
   std::string body = {};
-  std::string problem = {};  ///< "" = there is an answer
+  std::string problem = {}; ///< "" = there is an answer
   bool too_large = false;
 };
 
 // -- what the shell must do ---------------------------------------------------------------------------------------------
-struct call_engine { fetch_id id = 0; std::string target; duration deadline{}; };
-struct search { fetch_id id = 0; std::string name; };                            ///< among sockets and files
-struct call_plugin { fetch_id id = 0; address at; std::string target; std::string body; duration deadline{}; };
-struct reply { fetch_id id = 0; failure problem; SecretFetched answer; };        ///< and forget the fetch
+struct call_engine {
+  fetch_id id = 0;
+  std::string target;
+  duration deadline{};
+};
+struct search {
+  fetch_id id = 0;
+  std::string name;
+}; ///< among sockets and files
+struct call_plugin {
+  fetch_id id = 0;
+  address at;
+  std::string target;
+  std::string body;
+  duration deadline{};
+};
+struct reply {
+  fetch_id id = 0;
+  failure problem;
+  SecretFetched answer;
+}; ///< and forget the fetch
 using effect = std::variant<call_engine, search, call_plugin, reply>;
 using effects = std::vector<effect>;
 

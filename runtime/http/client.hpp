@@ -1,4 +1,4 @@
-// HTTP client for the unix socket of the engine or of a plugin, which may also listen on TCP: pooled calls with deadlines, streams with backpressure, hijack.
+// HTTP client for unix sockets (the engine, plugins) and TCP: pooled calls with deadlines, streams with backpressure, hijack.
 #pragma once
 
 #include <functional>

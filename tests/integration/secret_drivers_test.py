@@ -129,8 +129,9 @@ class SecretDrivers(Scenario):
     def test_020_without_its_plugin_tasks_are_rejected_with_the_reason(self):
         status, answer = self.node.api("GET", "/v1.50/secrets")
         self.assertEqual((status, len(answer)), (200, 1))
-        code, out, err = self.node.docker("service", "create", "--name", "web", "--secret", "source=pw,target=pw,uid=1000,gid=1001,mode=0440",
-                                          "--hostname", "host-of-web", "--label", "tier=front", *QUICK, *SLEEP)
+        reference = "source=pw,target=pw,uid=1000,gid=1001,mode=0440"
+        code, _, err = self.node.docker("service", "create", "--name", "web", "--secret", reference,
+                                        "--hostname", "host-of-web", "--label", "tier=front", *QUICK, *SLEEP)
         self.assertEqual((code, "secret" in err), (0, False), err)  # drivers are asked: nothing to warn of
         self.wait_error("web", "secret pw: driver vault: plugin not found")
 
@@ -142,7 +143,8 @@ class SecretDrivers(Scenario):
         self.assertEqual(n.ok("exec", container, "stat", "-c", "%u %g %a", "/run/secrets/pw"), "1000 1001 440\n")
         self.assertIn("tmpfs", n.ok("exec", container, "grep", "/run/secrets/pw", "/proc/mounts"))
         asked, task = vault.requests[0], n.running("web")[0]
-        self.assertEqual((asked["SecretName"], asked["SecretLabels"], asked["ServiceName"], asked["ServiceHostname"]), ("pw", {"team": "red"}, "web", "host-of-web"))
+        self.assertEqual((asked["SecretName"], asked["SecretLabels"]), ("pw", {"team": "red"}))
+        self.assertEqual((asked["ServiceName"], asked["ServiceHostname"]), ("web", "host-of-web"))
         self.assertEqual((asked["ServiceID"], asked["NodeID"]), (task["ServiceID"], task["NodeID"]))
         self.assertEqual(asked["TaskName"], f"web.1.{asked['TaskID']}")
         self.assertEqual(asked["ServiceLabels"]["tier"], "front")
@@ -296,14 +298,16 @@ class SecretDrivers(Scenario):
                    "TaskTemplate": {"ContainerSpec": {"Image": "busybox:latest", "Args": ["sleep", "100000"], "Configs": [reference]}}}
         status, answer = n.api("POST", "/v1.50/services/create", service)
         self.assertEqual(status, 201, answer)
-        self.assertEqual(answer["Warnings"], ["ContainerSpec.Configs[Runtime] is stored but has no effect yet: only credential specs, which are for Windows, "
-                                              "use a config for the runtime, as in Docker Swarm"])
+        self.assertEqual(answer["Warnings"], [
+            "ContainerSpec.Configs[Runtime] is stored but has no effect yet: only credential specs, "
+            "which are for Windows, use a config for the runtime, as in Docker Swarm"])
         self.assertEqual(n.inspect("service", "runtime")["Spec"]["TaskTemplate"]["ContainerSpec"]["Configs"], [reference])
         container = self.container_of(n.wait_running("runtime", 1)[0])
         self.assertEqual([m for m in n.inspect("container", container)["Mounts"]], [])
         self.assertNotIn("spec", n.ok("exec", container, "ls", "/").split())
-        for wrong, text in (({"ConfigID": reference["ConfigID"], "ConfigName": "spec"}, "either File or Runtime should be set"),
-                            ({**reference, "File": {"Name": "x", "UID": "0", "GID": "0", "Mode": 292}}, "cannot specify both File and Runtime")):
+        neither = {"ConfigID": reference["ConfigID"], "ConfigName": "spec"}
+        both = {**reference, "File": {"Name": "x", "UID": "0", "GID": "0", "Mode": 292}}
+        for wrong, text in ((neither, "either File or Runtime should be set"), (both, "cannot specify both File and Runtime")):
             service["TaskTemplate"]["ContainerSpec"]["Configs"] = [wrong]
             status, answer = n.api("POST", "/v1.50/services/create", {**service, "Name": "wrong"})
             self.assertEqual((status, answer), (400, {"message": f"invalid Config: {text}"}))

@@ -59,7 +59,8 @@ protected:
     batch.Clear();
   }
   /// web with the secret s1 of the driver vault, and its tasks 1..n
-  void begin(std::uint64_t tasks, const std::vector<std::string>& secrets = {"s1"}, TaskState state = TASK_STATE_ASSIGNED) {
+  void begin(std::uint64_t tasks, const std::vector<std::string>& secrets = {"s1"},
+             TaskState state = TASK_STATE_ASSIGNED) {
     for (const auto& id : secrets)
       add_secret(batch, id, "vault");
     add_service("web", secrets);
@@ -163,7 +164,7 @@ TEST_F(assignments_secrets, a_failure_is_told_with_its_reason) {
   begin(2);
   node.start_session("s");
   const auto what = only_fetch();
-  (void) frame();
+  (void)frame();
   node.fetched(what.number, {errc::not_found, "plugin not found"}, {});
   auto told = frame();
   ASSERT_EQ(told.tasks_size(), 2);
@@ -212,7 +213,7 @@ TEST_F(assignments_secrets, a_task_that_is_to_stop_while_its_value_is_fetched_is
   begin(1);
   node.start_session("s");
   const auto what = only_fetch();
-  (void) frame();
+  (void)frame();
   again(1, TASK_STATE_ASSIGNED, TASK_STATE_SHUTDOWN);
   const auto told = frame();
   ASSERT_EQ(told.tasks_size(), 1);
@@ -225,7 +226,7 @@ TEST_F(assignments_secrets, a_task_that_is_removed_while_its_value_is_fetched_le
   begin(1);
   node.start_session("s");
   const auto what = only_fetch();
-  (void) frame();
+  (void)frame();
   add_task(1, "web", TASK_STATE_ASSIGNED, TASK_STATE_REMOVE, CHANGE_KIND_REMOVED);
   apply();
   EXPECT_EQ(frame().removed_task_ids_size(), 1);
@@ -263,7 +264,7 @@ TEST_F(assignments_secrets, an_answer_that_was_asked_for_in_an_earlier_session_s
   begin(1);
   node.start_session("s");
   const auto what = only_fetch();
-  (void) frame();
+  (void)frame();
   node.start_session("s2");
   EXPECT_TRUE(fetches().empty()) << "it is on its way";
   EXPECT_EQ(values(frame()), "");
@@ -275,7 +276,7 @@ TEST_F(assignments_secrets, the_value_stays_the_same_while_a_task_lives_and_is_f
   begin(1);
   node.start_session("s");
   answer(only_fetch(), "v1");
-  (void) frame();
+  (void)frame();
   again(1, TASK_STATE_RUNNING);
   assign(2);
   EXPECT_TRUE(fetches().empty());
@@ -292,7 +293,7 @@ TEST_F(assignments_secrets, nobody_starts_with_the_value_of_before) {
   begin(1);
   node.start_session("s");
   answer(only_fetch(), "v1");
-  (void) frame();
+  (void)frame();
   // The last one ends and the next one is assigned before there was a frame.
   again(1, TASK_STATE_SHUTDOWN, TASK_STATE_SHUTDOWN);
   assign(2);
@@ -306,7 +307,7 @@ TEST_F(assignments_secrets, a_value_that_was_replaced_between_two_frames_is_not_
   begin(1);
   node.start_session("s");
   answer(only_fetch(), "v1");
-  (void) frame();
+  (void)frame();
   again(1, TASK_STATE_SHUTDOWN, TASK_STATE_SHUTDOWN);
   assign(2);
   answer(only_fetch(), "v2");
@@ -363,7 +364,7 @@ TEST_F(assignments_secrets, templating_of_a_secret_reaches_the_agent_with_its_va
 TEST_F(assignments_secrets, values_that_do_not_fit_one_frame_come_with_the_next) {
   begin(30);
   node.start_session("s");
-  (void) frame();
+  (void)frame();
   const std::string big(500'000, 'x');
   for (auto open = fetches(); !open.empty(); open = fetches())
     for (const auto& what : open)

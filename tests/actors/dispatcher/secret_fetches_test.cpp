@@ -65,14 +65,14 @@ TEST_F(secret_fetches_test, one_answer_serves_all_tasks_of_the_node) {
 TEST_F(secret_fetches_test, a_value_stays_when_all_have_their_containers_and_goes_with_the_last_living_task) {
   fetches.need(t1, "web", {"pw"});
   EXPECT_EQ(orders(), "pw/1");
-  (void) answer(0, "v1");
+  (void)answer(0, "v1");
   fetches.release(t1);
   EXPECT_EQ(values(), "pw=v1 ");
   fetches.forget("pw");
   EXPECT_EQ(values(), "");
   fetches.need(t2, "web", {"pw"});
   EXPECT_EQ(orders(), "pw/2");
-  (void) answer(1, "v2");
+  (void)answer(1, "v2");
   EXPECT_EQ(values(), "pw=v2 ");
 }
 
@@ -82,8 +82,8 @@ TEST_F(secret_fetches_test, a_value_for_one_task_serves_that_one_and_each_other_
   EXPECT_EQ(orders(), "pw/1");
   EXPECT_EQ(answer(0, "v1", true), "");
   EXPECT_EQ(orders(), "pw/2 pw/3") << "both at the same time";
-  (void) answer(2, "v3", true);
-  (void) answer(1, "v2", true);
+  (void)answer(2, "v3", true);
+  (void)answer(1, "v2", true);
   EXPECT_EQ(values(), "pw.1=v1 pw.2=v2 pw.3=v3 ");
   fetches.release(t2);
   EXPECT_EQ(values(), "pw.1=v1 pw.3=v3 ") << "it has its container";
@@ -112,7 +112,7 @@ TEST_F(secret_fetches_test, where_each_has_a_question_of_its_own_one_failure_is_
   for (const auto& t : {t1, t2, t3})
     fetches.need(t, "web", {"pw"});
   EXPECT_EQ(orders(), "pw/1");
-  (void) answer(0, "v1", true);
+  (void)answer(0, "v1", true);
   EXPECT_EQ(orders(), "pw/2 pw/3");
   EXPECT_EQ(fail(1, "no"), "2");
   EXPECT_EQ(answer(2, "v3", true), "");
@@ -125,7 +125,7 @@ TEST_F(secret_fetches_test, an_answer_for_a_task_that_has_gone_serves_those_who_
   EXPECT_EQ(orders(), "pw/1");
   fetches.release(t1);
   EXPECT_EQ(orders(), "");
-  (void) answer(0, "v1");
+  (void)answer(0, "v1");
   EXPECT_EQ(values(), "pw=v1 ");
 }
 
@@ -134,7 +134,7 @@ TEST_F(secret_fetches_test, a_value_for_one_task_that_has_gone_is_nobodys) {
   fetches.need(t2, "web", {"pw"});
   EXPECT_EQ(orders(), "pw/1");
   fetches.release(t1);
-  (void) answer(0, "v1", true);
+  (void)answer(0, "v1", true);
   EXPECT_EQ(values(), "");
   EXPECT_EQ(orders(), "pw/2");
 }
@@ -154,7 +154,7 @@ TEST_F(secret_fetches_test, late_answers_change_nothing) {
   EXPECT_EQ(answer(1, "old"), "");
   EXPECT_EQ(values(), "") << "of before the secret was forgotten";
   EXPECT_EQ(fail(0, "answered twice"), "");
-  (void) answer(2, "new");
+  (void)answer(2, "new");
   EXPECT_EQ(values(), "pw=new ");
 }
 
@@ -178,7 +178,7 @@ TEST_F(secret_fetches_test, two_secrets_of_one_task_are_asked_for_together_and_o
 TEST_F(secret_fetches_test, own_values_of_a_task_that_fails_go) {
   fetches.need(t1, "web", {"a", "b"});
   EXPECT_EQ(orders(), "a/1 b/1");
-  (void) answer(0, "va", true);
+  (void)answer(0, "va", true);
   EXPECT_EQ(fail(1, "no b"), "1");
   EXPECT_EQ(values(), "");
 }
@@ -188,12 +188,12 @@ TEST_F(secret_fetches_test, a_driver_that_changes_its_mind_leaves_nobody_waiting
     fetches.need(t, "web", {"pw"});
   fetches.need(t9, "other", {"pw"});
   EXPECT_EQ(orders(), "pw/9 pw/1");
-  (void) answer(0, "for nine", true);
+  (void)answer(0, "for nine", true);
   EXPECT_EQ(orders(), "pw/2");
-  (void) answer(1, "for all");
+  (void)answer(1, "for all");
   EXPECT_EQ(values(), "pw=for all pw.9=for nine ");
   EXPECT_EQ(fetches.waiting(), 0U);
-  (void) answer(2, "too late", true);
+  (void)answer(2, "too late", true);
   EXPECT_EQ(values(), "pw=for all pw.9=for nine ");
 }
 
@@ -206,19 +206,19 @@ TEST_F(secret_fetches_test, whatever_happens_nobody_waits_for_an_answer_that_nob
       const task_id task{test::nth_id(1 + rng() % 8)};
       const std::string kind = rng() % 2 == 0 ? "web" : "other";
       switch (rng() % 5) {
-        case 0: core.need(task, kind, {"a"}); break;
-        case 1: core.need(task, kind, {"a", "b"}); break;
-        case 2: core.release(task); break;
-        case 3:
-          if (!open.empty()) {
-            const auto at = rng() % open.size();
-            (void) core.answered(open[at], {rng() % 3 == 0 ? "no" : "", "value", rng() % 2 == 0});
-            open.erase(open.begin() + static_cast<std::ptrdiff_t>(at));
-          }
-          break;
-        default:
-          for (const auto& order : core.take_orders())
-            open.push_back(order.number);
+      case 0: core.need(task, kind, {"a"}); break;
+      case 1: core.need(task, kind, {"a", "b"}); break;
+      case 2: core.release(task); break;
+      case 3:
+        if (!open.empty()) {
+          const auto at = rng() % open.size();
+          (void)core.answered(open[at], {rng() % 3 == 0 ? "no" : "", "value", rng() % 2 == 0});
+          open.erase(open.begin() + static_cast<std::ptrdiff_t>(at));
+        }
+        break;
+      default:
+        for (const auto& order : core.take_orders())
+          open.push_back(order.number);
       }
       core.check_invariants();
     }
@@ -227,7 +227,7 @@ TEST_F(secret_fetches_test, whatever_happens_nobody_waits_for_an_answer_that_nob
         open.push_back(order.number);
       if (open.empty())
         break;
-      (void) core.answered(open.back(), {"", "value", rng() % 2 == 0});
+      (void)core.answered(open.back(), {"", "value", rng() % 2 == 0});
       open.pop_back();
     }
     EXPECT_EQ(core.waiting(), 0U) << "seed " << seed;

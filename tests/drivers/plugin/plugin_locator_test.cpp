@@ -42,14 +42,15 @@ TEST(plugin_locator, reads_the_one_line_of_a_spec) {
   at = {};
   ASSERT_TRUE(read_spec("tcp://[::1]:81", at).ok());
   EXPECT_EQ(at, (address{"", "::1", 81}));
-  for (const auto* bad : {"", "vault", "unix://relative", "http://x:1", "tcp://x", "tcp://:80", "tcp://x:0", "tcp://x:70000", "tcp://x:1y",
-                          "tcp://x y:1", "unix:///a\ntcp://b:1 c"}) {
+  for (const auto* bad : {"", "vault", "unix://relative", "http://x:1", "tcp://x", "tcp://:80", "tcp://x:0",
+                          "tcp://x:70000", "tcp://x:1y", "tcp://x y:1", "unix:///a\ntcp://b:1 c"}) {
     address none;
     const auto refused = read_spec(bad, none);
     if (std::string_view{bad}.starts_with("unix:///"))
       continue; // a path may hold what it likes; the kernel judges it
     EXPECT_EQ(refused.code, errc::failed_precondition) << bad;
-    EXPECT_NE(refused.message.find("is neither unix:///PATH nor tcp://HOST:PORT"), std::string::npos) << refused.message;
+    EXPECT_NE(refused.message.find("is neither unix:///PATH nor tcp://HOST:PORT"), std::string::npos)
+        << refused.message;
   }
 }
 
@@ -69,23 +70,37 @@ std::string managed(const std::string& enabled, const std::string& interface) {
 }
 
 TEST(plugin_locator, finds_a_plugin_that_the_engine_runs) {
-  const std::string interface = R"({"Types":["docker.volumedriver/1.0","docker.secretprovider/1.0"],"Socket":"plugin.sock"})";
+  const std::string interface =
+      R"({"Types":["docker.volumedriver/1.0","docker.secretprovider/1.0"],"Socket":"plugin.sock"})";
   address at;
   ASSERT_TRUE(read_managed(200, managed("true", interface), "/run/p", at).ok());
   EXPECT_EQ(at.socket_path, "/run/p/ab12/plugin.sock");
   at = {};
-  ASSERT_TRUE(read_managed(200, managed("true", R"({"Types":[{"Prefix":"docker","Capability":"secretprovider","Version":"1.0"}],"Socket":"s"})"),
-                           "/run/p", at).ok());
+  ASSERT_TRUE(
+      read_managed(
+          200,
+          managed("true",
+                  R"({"Types":[{"Prefix":"docker","Capability":"secretprovider","Version":"1.0"}],"Socket":"s"})"),
+          "/run/p", at)
+          .ok());
   EXPECT_EQ(at.socket_path, "/run/p/ab12/s");
   EXPECT_EQ(read_managed(404, R"({"message":"plugin \"vault\" not found"})", "/run/p", at).code, errc::not_found);
-  EXPECT_EQ(read_managed(200, managed("false", interface), "/run/p", at), (failure{errc::failed_precondition, "plugin found but disabled"}));
-  EXPECT_EQ(read_managed(200, managed("true", R"({"Types":["docker.volumedriver/1.0"],"Socket":"s"})"), "/run/p", at).message,
+  EXPECT_EQ(read_managed(200, managed("false", interface), "/run/p", at),
+            (failure{errc::failed_precondition, "plugin found but disabled"}));
+  EXPECT_EQ(
+      read_managed(200, managed("true", R"({"Types":["docker.volumedriver/1.0"],"Socket":"s"})"), "/run/p", at).message,
+      "plugin provides no secrets");
+  EXPECT_EQ(read_managed(200, managed("true", R"({"Types":["docker.secretproviderx/1.0"],"Socket":"s"})"), "/run/p", at)
+                .message,
             "plugin provides no secrets");
-  EXPECT_EQ(read_managed(200, managed("true", R"({"Types":["docker.secretproviderx/1.0"],"Socket":"s"})"), "/run/p", at).message,
-            "plugin provides no secrets");
-  EXPECT_EQ(read_managed(200, managed("true", R"({"Types":["docker.secretprovider/1.0"],"Socket":"../x"})"), "/run/p", at).message,
-            "plugin speaks a protocol that is not known here");
-  EXPECT_EQ(read_managed(200, managed("true", R"({"Types":["docker.secretprovider/1.0"],"Socket":"s","ProtocolScheme":"grpc"})"), "/run/p", at).message,
+  EXPECT_EQ(
+      read_managed(200, managed("true", R"({"Types":["docker.secretprovider/1.0"],"Socket":"../x"})"), "/run/p", at)
+          .message,
+      "plugin speaks a protocol that is not known here");
+  EXPECT_EQ(read_managed(
+                200, managed("true", R"({"Types":["docker.secretprovider/1.0"],"Socket":"s","ProtocolScheme":"grpc"})"),
+                "/run/p", at)
+                .message,
             "plugin speaks a protocol that is not known here");
   for (const auto* body : {"", "{}", "null", "[]", R"({"Id":"../x","Config":{"Interface":{}}})"})
     EXPECT_EQ(read_managed(200, body, "/run/p", at).code, errc::unavailable) << body;

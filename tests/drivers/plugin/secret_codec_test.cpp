@@ -48,16 +48,18 @@ TEST(secret_codec, a_request_says_what_swarmkit_says) {
   port.set_published_port(8080);
   port.set_publish_mode(PUBLISH_MODE_HOST);
   endpoint.add_ports()->set_protocol(PORT_PROTOCOL_TCP);
-  EXPECT_EQ(request_body(r),
-            R"({"SecretName":"pw","SecretLabels":{"a":"1","b":"2"},"ServiceHostname":"h","ServiceID":"sid","ServiceName":"web",)"
-            R"("ServiceLabels":{"l":"\""},"TaskID":"tid","TaskName":"web.1.tid","TaskImage":"busybox",)"
-            R"("ServiceEndpointSpec":{"Mode":1,"Ports":[{"Name":"http","Protocol":1,"TargetPort":80,"PublishedPort":8080,"PublishMode":1},{}]},)"
-            R"("NodeID":"nid","NodeHostname":"host1","NodeLabels":{"n":"m"}})");
+  EXPECT_EQ(
+      request_body(r),
+      R"({"SecretName":"pw","SecretLabels":{"a":"1","b":"2"},"ServiceHostname":"h","ServiceID":"sid","ServiceName":"web",)"
+      R"("ServiceLabels":{"l":"\""},"TaskID":"tid","TaskName":"web.1.tid","TaskImage":"busybox",)"
+      R"("ServiceEndpointSpec":{"Mode":1,"Ports":[{"Name":"http","Protocol":1,"TargetPort":80,"PublishedPort":8080,"PublishMode":1},{}]},)"
+      R"("NodeID":"nid","NodeHostname":"host1","NodeLabels":{"n":"m"}})");
 }
 
 TEST(secret_codec, an_activation_must_name_the_capability) {
   EXPECT_TRUE(read_activation(200, R"({"Implements":["volumedriver","secretprovider"]})").ok());
-  for (const auto* body : {R"({"Implements":["volumedriver"]})", R"({"Implements":null})", R"({"Implements":"secretprovider"})", "{}"})
+  for (const auto* body :
+       {R"({"Implements":["volumedriver"]})", R"({"Implements":null})", R"({"Implements":"secretprovider"})", "{}"})
     EXPECT_EQ(read_activation(200, body).message, "plugin provides no secrets") << body;
   EXPECT_EQ(read_activation(200, "<html>").message, "plugin's answer cannot be read");
   EXPECT_EQ(read_activation(404, "no such page").message, "plugin answered with status 404");
@@ -66,7 +68,8 @@ TEST(secret_codec, an_activation_must_name_the_capability) {
 TEST(secret_codec, a_value_is_any_bytes) {
   SecretFetched out;
   const std::string bytes{"a\0\xff\n", 4};
-  ASSERT_TRUE(read_secret(200, R"({"Value":")" + base64(bytes) + R"(","Err":"","DoNotReuse":true,"More":1})", out).ok());
+  ASSERT_TRUE(
+      read_secret(200, R"({"Value":")" + base64(bytes) + R"(","Err":"","DoNotReuse":true,"More":1})", out).ok());
   EXPECT_EQ(out.value(), bytes);
   EXPECT_TRUE(out.do_not_reuse());
   ASSERT_TRUE(read_secret(200, R"({"value":"eA==","Err":null,"DoNotReuse":null})", out).ok());
@@ -86,8 +89,9 @@ TEST(secret_codec, sizes_are_those_of_secrets) {
 
 TEST(secret_codec, bad_answers_are_told_apart_and_no_value_is_quoted) {
   EXPECT_EQ(problem(200, R"({"Value":"aHVudGVy*"})"), "plugin's value is not base64");
-  for (const auto* body : {"", "hunter2", R"({"Value":"hunter2)", R"(["hunter2"])", R"({"Value":{"hunter2":1}})", R"({"Value":7})",
-                           R"({"Value":"eA==","Err":7})", R"({"Value":"eA==","DoNotReuse":"hunter2"})"})
+  for (const auto* body :
+       {"", "hunter2", R"({"Value":"hunter2)", R"(["hunter2"])", R"({"Value":{"hunter2":1}})", R"({"Value":7})",
+        R"({"Value":"eA==","Err":7})", R"({"Value":"eA==","DoNotReuse":"hunter2"})"})
     EXPECT_EQ(problem(200, body), "plugin's answer cannot be read") << body;
   EXPECT_EQ(problem(500, "hunter2"), "plugin answered with status 500");
   EXPECT_EQ(problem(500, R"({"Err":"sealed"})"), "plugin answered with status 500: sealed");

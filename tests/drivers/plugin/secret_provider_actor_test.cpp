@@ -35,16 +35,17 @@ public:
   using script = std::function<std::optional<said>(const http::request&)>;
 
   plugin_server(io_threads& io, script say)
-    : server_{io, [](const http::request_head&) -> http::route { return http::handle{}; },
-              [this, say](std::shared_ptr<http::exchange> exchange, http::request&& request) {
-                std::lock_guard guard{mutex_};
-                seen_ += request.method + " " + request.target + " " + request.body + "\n";
-                types_ += std::string{request.headers.get("Accept")} + "," + std::string{request.headers.get("Content-Type")} + "\n";
-                if (const auto answer = say(request))
-                  exchange->reply(answer->status, {}, answer->body);
-                else
-                  held_.push_back(exchange);
-              }} {}
+      : server_{io, [](const http::request_head&) -> http::route { return http::handle{}; },
+                [this, say](std::shared_ptr<http::exchange> exchange, http::request&& request) {
+                  std::lock_guard guard{mutex_};
+                  seen_ += request.method + " " + request.target + " " + request.body + "\n";
+                  types_ += std::string{request.headers.get("Accept")} + "," +
+                            std::string{request.headers.get("Content-Type")} + "\n";
+                  if (const auto answer = say(request))
+                    exchange->reply(answer->status, {}, answer->body);
+                  else
+                    held_.push_back(exchange);
+                }} {}
   ~plugin_server() {
     server_.stop();
     held_.clear();
@@ -110,14 +111,17 @@ protected:
     request.set_secret_name("pw");
     std::string out;
     self->request(provider, patience, request)
-      .receive([&](const SecretFetched& value) { out = "value " + value.value() + (value.do_not_reuse() ? " once" : ""); },
-               [&](const caf::error& err) { out = std::string{to_string(to_failure(err).code)} + ": " + to_failure(err).message; });
+        .receive(
+            [&](const SecretFetched& value) { out = "value " + value.value() + (value.do_not_reuse() ? " once" : ""); },
+            [&](const caf::error& err) {
+              out = std::string{to_string(to_failure(err).code)} + ": " + to_failure(err).message;
+            });
     return out;
   }
   std::string fact(const std::string& name) {
     std::string out;
     self->request(provider, patience, ReadStatus{})
-      .receive([&](const ActorStatus& status) { out = status.facts().at(name); }, [](const caf::error&) {});
+        .receive([&](const ActorStatus& status) { out = status.facts().at(name); }, [](const caf::error&) {});
     return out;
   }
 
@@ -203,11 +207,11 @@ TEST_F(secret_provider_test, a_plugin_that_misbehaves_is_told_by_what_it_did) {
   std::mutex mutex;
   plugin_server::said next;
   plugin_server vault{io, [&](const http::request& request) -> std::optional<plugin_server::said> {
-    if (request.path == "/Plugin.Activate")
-      return plugin_server::said{200, R"({"Implements":["secretprovider"]})"};
-    std::lock_guard guard{mutex};
-    return next;
-  }};
+                        if (request.path == "/Plugin.Activate")
+                          return plugin_server::said{200, R"({"Implements":["secretprovider"]})"};
+                        std::lock_guard guard{mutex};
+                        return next;
+                      }};
   vault.on_socket(path("vault.sock"));
   spawn();
   const auto after = [&](int status, const std::string& body) {
@@ -222,9 +226,11 @@ TEST_F(secret_provider_test, a_plugin_that_misbehaves_is_told_by_what_it_did) {
   EXPECT_EQ(after(404, ""), "unavailable: plugin answered with status 404");
   EXPECT_EQ(after(200, "{"), "unavailable: plugin's answer cannot be read");
   EXPECT_EQ(after(200, R"({"Value":"?"})"), "unavailable: plugin's value is not base64");
-  EXPECT_EQ(after(200, std::string(2 * 1024 * 1024, 'A')), "failed_precondition: secret data must be larger than 0 and less than 512000 bytes");
+  EXPECT_EQ(after(200, std::string(2 * 1024 * 1024, 'A')),
+            "failed_precondition: secret data must be larger than 0 and less than 512000 bytes");
   EXPECT_EQ(after(200, R"({"Value":"eA==","DoNotReuse":true})"), "value x once");
-  EXPECT_EQ(after(200, R"({"Value":")" + std::string(682'664, 'A') + "\"}"), "value " + std::string(511'998, '\0')) << "nearly the largest";
+  EXPECT_EQ(after(200, R"({"Value":")" + std::string(682'664, 'A') + "\"}"), "value " + std::string(511'998, '\0'))
+      << "nearly the largest";
 }
 
 TEST_F(secret_provider_test, a_plugin_that_hangs_ends_by_the_deadline_and_holds_up_nobody_else) {
@@ -238,11 +244,13 @@ TEST_F(secret_provider_test, a_plugin_that_hangs_ends_by_the_deadline_and_holds_
   std::atomic<int> late = 0;
   for (int i = 0; i < 50; ++i)
     system.spawn([&, request](caf::event_based_actor* asker) {
-      asker->request(provider, patience, request).then([](const SecretFetched&) {}, [&](const caf::error& err) {
-        if (to_failure(err) == failure{errc::deadline_exceeded, "plugin did not answer within 2 s"} ||
-            to_failure(err).message == "plugin was not found within 2 s")
-          ++late;
-      });
+      asker->request(provider, patience, request)
+          .then([](const SecretFetched&) {},
+                [&](const caf::error& err) {
+                  if (to_failure(err) == failure{errc::deadline_exceeded, "plugin did not answer within 2 s"} ||
+                      to_failure(err).message == "plugin was not found within 2 s")
+                    ++late;
+                });
     });
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(ask("vault"), "value x");
@@ -255,18 +263,21 @@ TEST_F(secret_provider_test, a_plugin_that_hangs_ends_by_the_deadline_and_holds_
 }
 
 TEST_F(secret_provider_test, the_engines_own_plugins_come_first) {
-  plugin_server engine{io, [](const http::request& request) -> std::optional<plugin_server::said> {
-    if (request.target == "/plugins/example/vault:1/json" || request.target == "/plugins/vault/json")
-      return plugin_server::said{200, R"({"Id":"ab12","Enabled":true,"Config":{"Interface":{"Socket":"p.sock","Types":["docker.secretprovider/1.0"]}}})"};
-    return plugin_server::said{404, "{}"};
-  }};
+  plugin_server engine{
+      io, [](const http::request& request) -> std::optional<plugin_server::said> {
+        if (request.target == "/plugins/example/vault:1/json" || request.target == "/plugins/vault/json")
+          return plugin_server::said{
+              200,
+              R"({"Id":"ab12","Enabled":true,"Config":{"Interface":{"Socket":"p.sock","Types":["docker.secretprovider/1.0"]}}})"};
+        return plugin_server::said{404, "{}"};
+      }};
   engine.on_socket(path("engine"));
   std::filesystem::create_directory(dir / "ab12");
   plugin_server managed{io, [](const http::request& request) -> std::optional<plugin_server::said> {
-    if (request.path != "/SecretProvider.GetSecret")
-      return plugin_server::said{404, ""}; // the engine has activated it
-    return plugin_server::said{200, R"({"Value":"bWFuYWdlZA=="})"};
-  }};
+                          if (request.path != "/SecretProvider.GetSecret")
+                            return plugin_server::said{404, ""}; // the engine has activated it
+                          return plugin_server::said{200, R"({"Value":"bWFuYWdlZA=="})"};
+                        }};
   managed.on_socket(path("ab12/p.sock"));
   plugin_server vault{io, keeps("c29ja2V0")}, other{io, keeps("b3RoZXI=")};
   vault.on_socket(path("vault.sock"));
@@ -285,7 +296,8 @@ TEST_F(secret_provider_test, an_engine_that_hangs_leaves_time_for_sockets) {
   vault.on_socket(path("vault.sock"));
   spawn(seconds{10}, true);
   EXPECT_EQ(ask("vault"), "value x");
-  EXPECT_EQ(ask("none"), "not_found: plugin not found (and the engine was not asked: unix://" + path("engine") + " did not answer in time)");
+  EXPECT_EQ(ask("none"), "not_found: plugin not found (and the engine was not asked: unix://" + path("engine") +
+                             " did not answer in time)");
 }
 
 TEST_F(secret_provider_test, it_ends_in_the_middle_of_a_fetch) {
@@ -296,7 +308,8 @@ TEST_F(secret_provider_test, it_ends_in_the_middle_of_a_fetch) {
   request.set_driver("slow");
   std::atomic<bool> told = false;
   system.spawn([&, request](caf::event_based_actor* asker) {
-    asker->request(provider, patience, request).then([](const SecretFetched&) {}, [&](const caf::error&) { told = true; });
+    asker->request(provider, patience, request)
+        .then([](const SecretFetched&) {}, [&](const caf::error&) { told = true; });
   });
   while (slow.seen().empty())
     std::this_thread::sleep_for(milliseconds{5});

@@ -26,16 +26,20 @@ struct secret_provider_core : testing::Test {
     std::string out;
     for (const auto& one : todo)
       out += std::visit(overload{
-        [](const call_engine& e) { return "engine " + std::to_string(e.id) + " " + e.target; },
-        [](const search& e) { return "search " + std::to_string(e.id) + " " + e.name; },
-        [](const call_plugin& e) {
-          return "call " + std::to_string(e.id) + " " + (e.at.tcp_host.empty() ? e.at.socket_path : e.at.tcp_host) + " " + e.target +
-                 (e.body.empty() ? "" : " " + e.body);
-        },
-        [](const reply& e) {
-          return "reply " + std::to_string(e.id) + " " + (e.problem.ok() ? "value " + e.answer.value() : e.problem.message);
-        },
-      }, one) + "; ";
+                            [](const call_engine& e) { return "engine " + std::to_string(e.id) + " " + e.target; },
+                            [](const search& e) { return "search " + std::to_string(e.id) + " " + e.name; },
+                            [](const call_plugin& e) {
+                              return "call " + std::to_string(e.id) + " " +
+                                     (e.at.tcp_host.empty() ? e.at.socket_path : e.at.tcp_host) + " " + e.target +
+                                     (e.body.empty() ? "" : " " + e.body);
+                            },
+                            [](const reply& e) {
+                              return "reply " + std::to_string(e.id) + " " +
+                                     (e.problem.ok() ? "value " + e.answer.value() : e.problem.message);
+                            },
+                        },
+                        one) +
+             "; ";
     return out;
   }
   std::string told(core& c, const effects& todo) {
@@ -60,14 +64,20 @@ TEST_F(secret_provider_core, a_socket_is_activated_and_then_asked) {
 TEST_F(secret_provider_core, a_plugin_that_the_engine_runs_is_asked_without_activation) {
   core c{{.socket_dir = "/p"}};
   EXPECT_EQ(told(c, c.add(now, 1, request("example/vault:1"))), "engine 1 /plugins/example/vault:1/json; ");
-  EXPECT_EQ(told(c, c.engine_answered(now, 1, {200, R"({"Id":"ab","Enabled":true,"Config":{"Interface":{"Types":["docker.secretprovider/1.0"],"Socket":"s"}}})"})),
-            "call 1 /p/ab/s /SecretProvider.GetSecret {\"SecretName\":\"pw\"}; ");
+  EXPECT_EQ(
+      told(
+          c,
+          c.engine_answered(
+              now, 1,
+              {200,
+               R"({"Id":"ab","Enabled":true,"Config":{"Interface":{"Types":["docker.secretprovider/1.0"],"Socket":"s"}}})"})),
+      "call 1 /p/ab/s /SecretProvider.GetSecret {\"SecretName\":\"pw\"}; ");
   EXPECT_EQ(told(c, c.plugin_answered(now, 1, {200, good_value})), "reply 1 value hi; ");
 }
 
 TEST_F(secret_provider_core, a_plugin_that_the_engine_does_not_run_is_looked_for_elsewhere) {
   core c{{}};
-  (void) c.add(now, 1, request("vault"));
+  (void)c.add(now, 1, request("vault"));
   EXPECT_EQ(told(c, c.engine_answered(now, 1, {404, "{}"})), "search 1 vault; ");
   EXPECT_EQ(told(c, c.searched(now, 1, {errc::not_found, "x"}, {})), "reply 1 plugin not found; ");
   EXPECT_EQ(c.failed(), 1U);
@@ -75,26 +85,28 @@ TEST_F(secret_provider_core, a_plugin_that_the_engine_does_not_run_is_looked_for
 
 TEST_F(secret_provider_core, a_disabled_plugin_is_not_looked_for_elsewhere) {
   core c{{}};
-  (void) c.add(now, 1, request("vault"));
-  EXPECT_EQ(told(c, c.engine_answered(now, 1, {200, R"({"Id":"ab","Enabled":false,"Config":{"Interface":{}}})"})), "reply 1 plugin found but disabled; ");
+  (void)c.add(now, 1, request("vault"));
+  EXPECT_EQ(told(c, c.engine_answered(now, 1, {200, R"({"Id":"ab","Enabled":false,"Config":{"Interface":{}}})"})),
+            "reply 1 plugin found but disabled; ");
 }
 
 TEST_F(secret_provider_core, an_engine_that_is_away_leaves_the_sockets) {
   core c{{}};
-  (void) c.add(now, 1, request("vault"));
-  (void) c.add(now, 2, request("vault"));
+  (void)c.add(now, 1, request("vault"));
+  (void)c.add(now, 2, request("vault"));
   EXPECT_EQ(told(c, c.engine_answered(now, 1, {0, "", "cannot connect"})), "search 1 vault; ");
   EXPECT_EQ(told(c, c.searched(now, 1, {}, {"/s", "", 0})), "call 1 /s /Plugin.Activate; ");
   EXPECT_EQ(told(c, c.engine_answered(now, 2, {500, "{}"})), "search 2 vault; ");
   EXPECT_EQ(told(c, c.searched(now, 2, {errc::not_found, ""}, {})),
-            "reply 2 plugin not found (and the engine was not asked: the engine's answer about the plugin cannot be read (status 500)); ");
+            "reply 2 plugin not found (and the engine was not asked: the engine's answer about the plugin cannot be "
+            "read (status 500)); ");
 }
 
 TEST_F(secret_provider_core, whatever_goes_wrong_is_told) {
   const auto after = [&](const http_answer& activation, const http_answer& answer) {
     core c{{.has_engine = false}};
-    (void) c.add(now, 1, request("vault"));
-    (void) c.searched(now, 1, {}, {"/s", "", 0});
+    (void)c.add(now, 1, request("vault"));
+    (void)c.searched(now, 1, {}, {"/s", "", 0});
     auto out = c.plugin_answered(now, 1, activation);
     if (out.size() == 1 && std::holds_alternative<call_plugin>(out[0]))
       out = c.plugin_answered(now, 1, answer);
@@ -102,17 +114,20 @@ TEST_F(secret_provider_core, whatever_goes_wrong_is_told) {
   };
   const http_answer fine{200, activated};
   EXPECT_EQ(after({200, R"({"Implements":[]})"}, {}), "reply 1 plugin provides no secrets; ");
-  EXPECT_EQ(after({0, "", "cannot connect to unix:///s: connection refused"}, {}), "reply 1 cannot connect to unix:///s: connection refused; ");
+  EXPECT_EQ(after({0, "", "cannot connect to unix:///s: connection refused"}, {}),
+            "reply 1 cannot connect to unix:///s: connection refused; ");
   EXPECT_EQ(after({200, "", "large", true}, {}), "reply 1 plugin's answer cannot be read; ");
   EXPECT_EQ(after(fine, {200, R"({"Err":"sealed"})"}), "reply 1 sealed; ");
-  EXPECT_EQ(after(fine, {0, "", "unix:///s closed the connection before answering"}), "reply 1 unix:///s closed the connection before answering; ");
-  EXPECT_EQ(after(fine, {200, "", "large", true}), "reply 1 secret data must be larger than 0 and less than 512000 bytes; ");
+  EXPECT_EQ(after(fine, {0, "", "unix:///s closed the connection before answering"}),
+            "reply 1 unix:///s closed the connection before answering; ");
+  EXPECT_EQ(after(fine, {200, "", "large", true}),
+            "reply 1 secret data must be larger than 0 and less than 512000 bytes; ");
   EXPECT_EQ(after(fine, {404, ""}), "reply 1 plugin answered with status 404; ");
 }
 
 TEST_F(secret_provider_core, a_file_that_cannot_be_used_ends_the_search) {
   core c{{.has_engine = false}};
-  (void) c.add(now, 1, request("vault"));
+  (void)c.add(now, 1, request("vault"));
   EXPECT_EQ(told(c, c.searched(now, 1, {errc::failed_precondition, "plugins behind TLS are not supported"}, {})),
             "reply 1 plugins behind TLS are not supported; ");
 }
@@ -126,8 +141,8 @@ TEST_F(secret_provider_core, a_name_that_is_none_is_refused_before_anything_is_t
 
 TEST_F(secret_provider_core, a_fetch_ends_by_its_deadline_wherever_it_is) {
   core c{{.has_engine = false, .running_per_driver = 1}};
-  (void) c.add(now, 1, request("vault"));
-  (void) c.searched(now, 1, {}, {"/s", "", 0});
+  (void)c.add(now, 1, request("vault"));
+  (void)c.searched(now, 1, {}, {"/s", "", 0});
   EXPECT_EQ(told(c, c.add(now + seconds{1}, 2, request("vault"))), "");
   ASSERT_TRUE(c.due());
   EXPECT_EQ(*c.due(), now + seconds{10});
@@ -142,7 +157,7 @@ TEST_F(secret_provider_core, calls_get_what_is_left_of_the_time) {
   core c{{}};
   const auto first = c.add(now, 1, request("vault"));
   EXPECT_EQ(std::get<call_engine>(first[0]).deadline, seconds{3});
-  (void) c.engine_answered(now + seconds{3}, 1, {0, "", "away"});
+  (void)c.engine_answered(now + seconds{3}, 1, {0, "", "away"});
   const auto call = c.searched(now + seconds{3}, 1, {}, {"/s", "", 0});
   EXPECT_EQ(std::get<call_plugin>(call[0]).deadline, seconds{7});
 }
