@@ -105,7 +105,7 @@ function(swarm_node_folder)
   swarm_library(swarm_node SOURCES ${all} LINK
     swarm_raft swarm_storage swarm_store swarm_control swarm_orchestrator swarm_scheduler swarm_allocator
     swarm_dispatcher swarm_ca swarm_manager swarm_agent swarm_network swarm_logs swarm_gateway swarm_introspect swarm_links
-    swarm_driver_docker swarm_driver_process swarm_driver_simulated)
+    swarm_driver_docker swarm_driver_process swarm_driver_simulated swarm_driver_plugin)
   swarm_use_caf(swarm_node)
 endfunction()
 

@@ -15,6 +15,7 @@
 #include "messages/link.pb.h"
 #include "messages/logs.pb.h"
 #include "messages/raft.pb.h"
+#include "messages/secrets.pb.h"
 #include "messages/storage.pb.h"
 #include "messages/store.pb.h"
 #include "messages/type_ids.hpp"
@@ -167,6 +168,13 @@ using agent_inbox = caf::typed_actor<
 /// | AGENT | NodeOrders | its role, the managers, the root to trust | – | –      |
 using node_listener = caf::typed_actor<caf::reacts_to<NodeOrders>>;
 
+/// SECRET PROVIDER — asks plugins of this host for the values of secrets. On the leader.    drivers/plugin
+/// | from  | message      | meaning                               | reply         | errors |
+/// |-------|--------------|---------------------------------------|---------------|--------|
+/// | NODE  | FetchSecret  | the value of one secret for one task  | SecretFetched | not_found, failed_precondition, unavailable, resource_exhausted, deadline_exceeded |
+/// The text of an error is for people; it begins after `driver NAME: `.      mailbox bound: what waits is refused beyond a limit
+using secret_provider_actor = caf::typed_actor<caf::replies_to<FetchSecret>::with<SecretFetched>, status_clause>;
+
 /// DISPATCHER — sessions of all nodes, one NODE actor each.                     actors/dispatcher
 /// | from  | message                   | meaning                               | reply          | errors |
 /// |-------|---------------------------|---------------------------------------|----------------|--------|
@@ -194,6 +202,7 @@ using dispatcher_actor = caf::typed_actor<
 /// | DISPATCHER | NodeRegistered, agent_inbox | a new session: send it everything        | –     | –      |
 /// | DISPATCHER | EventBatch                  | tasks of this node, templates, services, secrets, configs they use | – | – |
 /// | self       | flush                       | send what has gathered as one Assignments | –    | –      |
+/// sends: agent_inbox ← Assignments · SECRET PROVIDER ← FetchSecret
 using node_session_actor = caf::typed_actor<
   caf::reacts_to<NodeRegistered, agent_inbox>, caf::reacts_to<EventBatch>, caf::reacts_to<flush_atom>, status_clause>;
 

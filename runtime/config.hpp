@@ -26,6 +26,7 @@ struct daemon_options {
   // -- what runs the tasks -----------------------------------------------------------
   driver_kind driver = driver_kind::docker;
   std::string engine = "unix:///var/run/docker.sock";
+  std::string plugin_dir = "/run/docker/plugins";  ///< sockets of plugins that keep secrets
   // -- the cluster -------------------------------------------------------------------
   std::string listen_addr = "0.0.0.0:2377";        ///< for other nodes
   std::string advertise_addr;                      ///< empty: chosen at swarm init

@@ -261,6 +261,8 @@ const std::vector<option>& table() {
       text_option("pidfile", "FILE", "write the process id here", &o::pidfile, read_path_or_none),
       driver_option(),
       text_option("engine", "unix://SOCK", "the Docker Engine of this host", &o::engine, read_unix_url),
+      text_option("plugin-dir", "DIR", "sockets of plugins that keep secrets (docker secret create --driver)", &o::plugin_dir,
+                  read_path),
       text_option("listen-addr", "IP:PORT", "where other nodes connect", &o::listen_addr, read_ip_port),
       text_option("advertise-addr", "IP", "the address that other nodes are told", &o::advertise_addr, read_ip_or_none),
       text_option("node-name", "NAME", "name of this node (default: the engine's, else the host's)", &o::node_name,

@@ -38,6 +38,10 @@ effects core::apply(const Assignments& message, const std::string& session_id, c
     out.push_back(register_again{}); // one was lost or overtaken: only a complete set helps
     return out;
   }
+  if (message.complete()) { // and what is not in it is nobody's any more, or not valid any more
+    secrets_.clear();
+    configs_.clear();
+  }
   keep_parts(message);
   if (message.complete()) {
     std::set<std::string> wanted;
@@ -221,8 +225,10 @@ failure core::description(const std::string& task_id, TaskDescription& out) cons
   if (what == templates_.end() || service == services_.end())
     return {errc::unavailable, "the specification has not arrived on this node"};
   const payloads data{
-    [this](const std::string& id) -> const SecretSpec* {
-      const auto found = secrets_.find(id);
+    [this, &task_id](const std::string& id) -> const SecretSpec* {
+      auto found = secrets_.find(id + "." + task_id); // for this task alone
+      if (found == secrets_.end())
+        found = secrets_.find(id);
       return found == secrets_.end() ? nullptr : &found->second.spec();
     },
     [this](const std::string& id) -> const ConfigSpec* {
@@ -233,7 +239,10 @@ failure core::description(const std::string& task_id, TaskDescription& out) cons
       const auto found = networks_.find(id);
       return found == networks_.end() ? nullptr : &found->second;
     }};
-  return describe(task, what->second, service->second, node_, data, out);
+  const auto error = describe(task, what->second, service->second, node_, data, out);
+  if (error.code == errc::unavailable && !task.no_secret_because().empty())
+    return {errc::failed_precondition, task.no_secret_because()}; // it will not come
+  return error;
 }
 
 const AssignedTask* core::assignment(const std::string& task_id) const {

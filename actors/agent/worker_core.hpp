@@ -37,7 +37,7 @@ using effects = std::vector<effect>;
 /// restore(), because this node's own records are lost, nothing is removed either until a manager has said what is
 /// wanted (W09).
 /// A task whose secrets or configs are not here waits for them: they are never on disk, so after a restart they come
-/// with the first contact.
+/// with the first contact. One whose secret has no value, as the manager says, is rejected with the manager's words.
 class core {
 public:
   explicit core(node_facts node) : node_{std::move(node)} {}

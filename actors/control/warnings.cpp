@@ -51,7 +51,7 @@ const row table[] = {
      const auto& configs = container_of(s).configs();
      return std::any_of(configs.begin(), configs.end(), [](const auto& c) { return c.has_runtime(); });
    },
-   "a config for the runtime is only used by credential specs"},
+   "only credential specs, which are for Windows, use a config for the runtime, as in Docker Swarm"},
   {"ContainerSpec.Mounts[Type=cluster]",
    [](const ServiceSpec& s) { return any_mount(s, [](const Mount& m) { return m.type() == MOUNT_TYPE_CLUSTER; }); },
    "there are no cluster volumes; the tasks will be rejected"},

@@ -2,6 +2,7 @@
 #include "actors/dispatcher/assignments_core.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "runtime/check.hpp"
 
@@ -45,6 +46,9 @@ void assignments_core::set_living(version& v, bool more) {
   each_dependency(v, [&](auto& d) {
     d.users = more ? d.users + 1 : d.users - 1;
     dependencies_changed_ = true;
+    if constexpr (std::is_same_v<std::decay_t<decltype(d)>, dependency<Secret>>)
+      if (d.users == 0 && d.value && d.value->spec().has_driver())
+        fetches_.forget(d.value->id());
   });
 }
 
@@ -57,6 +61,7 @@ void assignments_core::define(version& v, const TaskTemplate& definition) {
     return;
   }
   v.definition = definition;
+  find_driven(v);
   if (v.living > 0)
     each_dependency(v, [&](auto& d) {
       ++d.users;
@@ -85,6 +90,9 @@ void assignments_core::drop_unused() {
 // -- events -------------------------------------------------------------------------------------------------------------------
 
 void assignments_core::apply(const EventBatch& batch) {
+  for (const auto& event : batch.nodes())
+    if (event.node().id() == node_id_ && event.kind() != CHANGE_KIND_REMOVED)
+      self_ = event.node();
   for (const auto& event : batch.secrets())
     if (event.kind() != CHANGE_KIND_REMOVED)
       secrets_[event.secret().id()].value = event.secret();
@@ -134,11 +142,13 @@ void assignments_core::apply_task(const Task& task) {
     r.of = versions_.try_emplace({task.service_id(), task.spec_version()}).first;
     ++r.of->second.tasks;
     r.slot = task.slot();
-    if (state <= TASK_STATE_RUNNING)
-      set_living(r.of->second, true);
-  } else if (r.observed <= TASK_STATE_RUNNING && state > TASK_STATE_RUNNING) {
-    set_living(r.of->second, false);
   }
+  // From STARTING on there is a container. An agent goes by the same rule (worker_core.cpp).
+  follow_need(it->first, r, state < TASK_STATE_STARTING && task.desired_state() <= TASK_STATE_RUNNING);
+  if (fresh && state <= TASK_STATE_RUNNING)
+    set_living(r.of->second, true);
+  else if (!fresh && r.observed <= TASK_STATE_RUNNING && state > TASK_STATE_RUNNING)
+    set_living(r.of->second, false);
   if (task.networks_size() + task.assigned_generic_resources_size() > 0 || task.has_job_iteration()) {
     if (!r.more)
       r.more = std::make_unique<extra>();
@@ -161,6 +171,7 @@ void assignments_core::remove_task(const task_id& id) {
   if (it == tasks_.end())
     return;
   auto& r = it->second;
+  follow_need(id, r, false);
   if (r.observed <= TASK_STATE_RUNNING)
     set_living(r.of->second, false);
   --r.of->second.tasks;
@@ -175,6 +186,7 @@ void assignments_core::remove_task(const task_id& id) {
 void assignments_core::start_session(const std::string& session_id) {
   session_id_ = session_id;
   sequence_ = 0;
+  told_values_.clear();
   removed_.clear();
   changed_.clear();
   for (auto& [id, r] : tasks_)
@@ -202,6 +214,8 @@ void assignments_core::add_task(Assignments& frame, const task_id& id, row& r) {
   task.set_slot(r.slot);
   task.set_desired_state(static_cast<TaskState>(r.desired));
   task.set_observed_state(static_cast<TaskState>(r.observed));
+  if (r.needs)
+    task.set_no_secret_because(fetches_.problem_of(id));
   if (r.more) {
     *task.mutable_networks() = r.more->networks;
     *task.mutable_generic_resources() = r.more->generic_resources;
@@ -225,6 +239,8 @@ void assignments_core::add_task(Assignments& frame, const task_id& id, row& r) {
 
 void assignments_core::add_dependencies(Assignments& frame) {
   for (auto& [id, d] : secrets_) {
+    if (d.value && d.value->spec().has_driver())
+      continue;
     if (d.users > 0 && !d.sent && d.value) {
       *frame.add_secrets() = *d.value;
       d.sent = true;
@@ -251,7 +267,7 @@ void assignments_core::add_dependencies(Assignments& frame) {
       d.sent = false;
     }
   }
-  dependencies_changed_ = false;
+  dependencies_changed_ = !add_values(frame);
   drop_unused();
 }
 
@@ -310,7 +326,8 @@ void assignments_core::check_invariants() const {
 std::string assignments_core::dump() const {
   std::string out = "node=" + node_id_ + (has_session() ? " session sequence=" + std::to_string(sequence_) : " no session") +
                     " tasks=" + std::to_string(tasks_.size()) + " unsent=" + std::to_string(changed_.size()) +
-                    " secrets=" + std::to_string(secrets_.size()) + " configs=" + std::to_string(configs_.size()) + "\n";
+                    " secrets=" + std::to_string(secrets_.size()) + " configs=" + std::to_string(configs_.size()) +
+                    " values_awaited=" + std::to_string(fetches_.waiting()) + "\n";
   constexpr std::size_t shown_max = 1000;
   std::size_t shown = 0;
   for (const auto& [id, r] : tasks_) {

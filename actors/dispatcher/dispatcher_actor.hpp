@@ -21,6 +21,7 @@ namespace swarm::dispatcher {
 struct dispatcher_options {
   raft_actor raft;
   store_actor store;
+  secret_provider_actor secrets;        ///< none: secrets that a driver keeps have no values here
   std::uint64_t seed = 0;               ///< of session ids: must differ between leaders
   std::chrono::milliseconds tick{500};  ///< how exactly a silent node is noticed
   std::chrono::seconds raft_deadline{20};

@@ -14,6 +14,14 @@ Service routing_core::identity_of(const Service& service) {
   return out;
 }
 
+Node routing_core::identity_of(const Node& node) {
+  Node out;
+  out.set_id(node.id());
+  out.mutable_description()->set_hostname(node.description().hostname());
+  *out.mutable_spec()->mutable_labels() = node.spec().labels();
+  return out;
+}
+
 void routing_core::add_definition(const Task& task, EventBatch& to) {
   const version_key key{task.service_id(), task.spec_version()};
   if (!attached_[task.node_id()].insert(key).second)
@@ -25,9 +33,14 @@ void routing_core::add_definition(const Task& task, EventBatch& to) {
   if (const auto service = services_.find(task.service_id()); service != services_.end())
     *to.add_services()->mutable_service() = identity_of(*service->second);
   const auto& container = definition->second->spec().container_spec();
+  bool driven = false;
   for (const auto& ref : container.secrets())
-    if (const auto it = secrets_.find(ref.secret_id()); it != secrets_.end())
+    if (const auto it = secrets_.find(ref.secret_id()); it != secrets_.end()) {
       *to.add_secrets()->mutable_secret() = *it->second;
+      driven = driven || it->second->spec().has_driver();
+    }
+  if (driven && to.nodes_size() == 0)
+    *to.add_nodes()->mutable_node() = nodes_.at(task.node_id());
   const auto add_config = [&](const std::string& id) {
     if (const auto it = configs_.find(id); it != configs_.end())
       *to.add_configs()->mutable_config() = *it->second;
@@ -55,7 +68,7 @@ void routing_core::add_task(const TaskEvent& event, routed& out, bool with_defin
 routed routing_core::load(const StoreSnapshot& snapshot) {
   routed out;
   for (const auto& node : snapshot.nodes())
-    if (nodes_.insert(node.id()).second)
+    if (nodes_.insert_or_assign(node.id(), identity_of(node)).second)
       out.fresh.insert(node.id());
   for (const auto& t : snapshot.templates())
     templates_[{t.service_id(), t.spec_version()}] = kept_part({}, t);
@@ -107,7 +120,7 @@ void routing_core::learn(const EventBatch& batch, const shared_batch& whole, rou
     if (event.kind() == CHANGE_KIND_REMOVED) {
       nodes_.erase(event.node().id());
       out.gone.insert(event.node().id());
-    } else if (nodes_.insert(event.node().id()).second) {
+    } else if (nodes_.insert_or_assign(event.node().id(), identity_of(event.node())).second) {
       out.fresh.insert(event.node().id());
     }
   learn_services(batch, whole, out);

@@ -24,8 +24,8 @@ struct routed {
 };
 
 /// A task event goes to its one node, never to all: that keeps the cost of an event independent of the number of nodes.
-/// With each new assignment go its template, service, secrets, configs and networks, once per batch and node; NODE keeps what it
-/// has no use for no longer than its tasks.
+/// With each new assignment go its template, service, secrets, configs and networks, once per batch and node, and who the node
+/// is if a secret's driver is to be asked; NODE keeps what it has no use for no longer than its tasks.
 class routing_core {
 public:
   [[nodiscard]] routed load(const StoreSnapshot& snapshot);
@@ -40,8 +40,9 @@ private:
   void add_task(const TaskEvent& event, routed& out, bool with_definition);
   void add_definition(const Task& task, EventBatch& to);
   [[nodiscard]] static Service identity_of(const Service& service);
+  [[nodiscard]] static Node identity_of(const Node& node);
 
-  std::set<std::string> nodes_;
+  std::map<std::string, Node> nodes_; ///< hostname and labels only
   template <class T>
   using catalogue = std::unordered_map<std::string, std::shared_ptr<const T>>; ///< by id
   std::map<version_key, std::shared_ptr<const TaskTemplate>> templates_;

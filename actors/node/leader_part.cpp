@@ -1,6 +1,8 @@
 // The leader's children in their order: each depends on those before it.
 #include "actors/node/leader_part.hpp"
 
+#include <algorithm>
+
 #include "actors/allocator/allocator_actor.hpp"
 #include "actors/ca/ca_actor.hpp"
 #include "actors/dispatcher/dispatcher_sup.hpp"
@@ -23,7 +25,7 @@ caf::actor untyped(const Handle& handle) {
 
 std::vector<child_spec> leader_part::specs() {
   const auto permanent = restart_kind::permanent;
-  return {
+  std::vector<child_spec> out{
     {"ca", permanent, [this] {
        handles_.ca = ctx_.system.spawn(ca::certificate_authority, ca::ca_options{}, ctx_.raft, ctx_.store, crypto::seeded_source());
        return untyped(handles_.ca);
@@ -56,6 +58,7 @@ std::vector<child_spec> leader_part::specs() {
        dispatcher::dispatcher_options opts;
        opts.raft = ctx_.raft;
        opts.store = ctx_.store;
+       opts.secrets = secrets_;
        opts.seed = crypto::random_u64();
        handles_.dispatcher = dispatcher::spawn_dispatcher(ctx_.system, std::move(opts));
        return untyped(handles_.dispatcher);
@@ -68,6 +71,13 @@ std::vector<child_spec> leader_part::specs() {
        return untyped(handles_.logs);
      }},
   };
+  if (ctx_.spawn_secret_provider) // DISPATCHER is given it
+    out.insert(std::find_if(out.begin(), out.end(), [](const auto& spec) { return spec.label == "dispatcher"; }),
+               {"secrets", permanent, [this] {
+                  secrets_ = ctx_.spawn_secret_provider(ctx_.system);
+                  return untyped(secrets_);
+                }});
+  return out;
 }
 
 } // namespace swarm::node

@@ -26,6 +26,7 @@ public:
     std::string node_id;
     agent_actor agent;   ///< of this host, for logs
     std::function<log_source(const std::string& node_id)> logs_of; ///< of other nodes; empty on a host alone
+    std::function<secret_provider_actor(caf::actor_system&)> spawn_secret_provider = {}; ///< empty: no plugins here
   };
 
   template <class Self>
@@ -45,6 +46,7 @@ private:
   std::vector<child_spec> specs();
   context ctx_;
   leader_handles handles_;
+  secret_provider_actor secrets_;
   child_group group_;
 };
 

@@ -54,6 +54,7 @@ void start_leading(self_ptr self) {
   leader_part::context context{self->system(), st.manager->raft(), st.manager->store(), st.cluster_id, st.node_id, st.agent, {}};
   if (st.links)
     context.logs_of = st.links->logs_of;
+  context.spawn_secret_provider = st.opts.spawn_secret_provider;
   st.leader = std::make_unique<leader_part>(self, std::move(context));
   log::info(self->label(), "leading");
 }

@@ -34,6 +34,8 @@ struct node_options {
   std::chrono::milliseconds raft_election{400};
   /// Spawns the driver (docker, process or simulated): called again when it has ended.
   std::function<driver_actor(caf::actor_system&)> spawn_driver;
+  /// Spawns SECRET PROVIDER while this node leads; empty: drivers of secrets are not asked here.
+  std::function<secret_provider_actor(caf::actor_system&)> spawn_secret_provider;
   /// For the links to other hosts; outlives the actor. Null: a host that stays alone.
   io_threads* io = nullptr;
   /// This node gives up: called once, from the actor, with the reason. The process is to end with exit code 1.

@@ -23,6 +23,7 @@
 #include "actors/introspect/introspect_sup.hpp"
 #include "actors/node/node_root_actor.hpp"
 #include "drivers/docker/docker_driver.hpp"
+#include "drivers/plugin/secret_provider_actor.hpp"
 #include "drivers/process/process_driver.hpp"
 #include "drivers/simulated/simulated_driver.hpp"
 #include "drivers/task_files.hpp"
@@ -106,6 +107,16 @@ std::function<driver_actor(caf::actor_system&)> driver_factory(const daemon_opti
   return [opts, &io](caf::actor_system& system) -> driver_actor { return system.spawn(docker::docker_driver, opts, &io); };
 }
 
+std::function<secret_provider_actor(caf::actor_system&)> secret_provider_factory(const daemon_options& o, io_threads& io) {
+  plugin::provider_options opts;
+  if (o.driver == config::driver_kind::docker)
+    opts.engine_socket = path_of(o.engine);
+  opts.core.socket_dir = o.plugin_dir;
+  return [opts, &io](caf::actor_system& system) -> secret_provider_actor {
+    return system.spawn<caf::detached>(plugin::secret_provider, opts, &io);
+  };
+}
+
 node::node_options node_options_of(const daemon_options& o, io_threads& io) {
   node::node_options out;
   out.data_root = o.data_root;
@@ -116,6 +127,7 @@ node::node_options node_options_of(const daemon_options& o, io_threads& io) {
   out.raft_heartbeat = o.raft_heartbeat;
   out.raft_election = o.raft_election;
   out.spawn_driver = driver_factory(o, io);
+  out.spawn_secret_provider = secret_provider_factory(o, io);
   out.io = &io;
   return out;
 }

@@ -9,7 +9,7 @@ _swarm_node() {
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warn error off" -- "$cur"); return ;;
     --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
     --config | --pidfile | --control-socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-    --data-root) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+    --data-root | --plugin-dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     --host | -H | --engine) mapfile -t COMPREPLY < <(compgen -W "unix://" -- "$cur"); compopt -o nospace; return ;;
     --group) mapfile -t COMPREPLY < <(compgen -g -- "$cur"); return ;;
   esac

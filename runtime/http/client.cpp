@@ -82,7 +82,7 @@ struct client::impl : std::enable_shared_from_this<client::impl> {
 
   void enqueue(std::shared_ptr<client_job> job) {
     if (queue.size() >= options.queued_calls)
-      return job->on_end({client_errc::not_sent, "too many calls to unix://" + options.socket_path + " are waiting"});
+      return job->on_end({client_errc::not_sent, "too many calls to " + options.address() + " are waiting"});
     queue.push_back(std::move(job));
     serve();
   }
@@ -167,7 +167,7 @@ struct client::impl : std::enable_shared_from_this<client::impl> {
       return true;
     });
     for (const auto& job : late)
-      job->on_end({client_errc::not_sent, "no free connection to unix://" + options.socket_path + " before the deadline"});
+      job->on_end({client_errc::not_sent, "no free connection to " + options.address() + " before the deadline"});
     count();
     arm();
   }
@@ -395,7 +395,7 @@ std::shared_ptr<client_stream> client::stream(client_request req, duration head_
     if (!fine)
       return job->on_end({client_errc::not_sent, "malformed method or target"});
     if (p->streams.size() >= p->options.streams)
-      return job->on_end({client_errc::not_sent, "too many streams from unix://" + p->options.socket_path});
+      return job->on_end({client_errc::not_sent, "too many streams from " + p->options.address()});
     const auto c = std::make_shared<client_connection>(p->strand, p->options, [raw = p.get()](client_connection& from, bool) {
       from.close();
       raw->streams.erase(from.shared_from_this());

@@ -1,4 +1,4 @@
-// HTTP client for the engine's unix socket: pooled calls with deadlines, streams with backpressure, hijack.
+// HTTP client for unix sockets (the engine, plugins) and TCP: pooled calls with deadlines, streams with backpressure, hijack.
 #pragma once
 
 #include <functional>
@@ -42,6 +42,8 @@ struct client_request {
 
 struct client_options {
   std::string socket_path = {};
+  std::string tcp_host = {};           ///< a name or an address: TCP without TLS instead of a unix socket
+  std::uint16_t tcp_port = 0;
   std::size_t connections = 64;        ///< pooled, for call(); further calls wait
   std::size_t idle_connections = 8;    ///< kept open
   std::size_t queued_calls = 4096;     ///< waiting for a connection; above: not_sent
@@ -50,6 +52,11 @@ struct client_options {
   std::size_t header_bytes = header_bytes_max;
   duration connect_timeout = seconds{5};
   duration idle = seconds{30};         ///< an unused connection is closed
+
+  /// "unix:///path" or "tcp://host:port".
+  [[nodiscard]] std::string address() const {
+    return tcp_host.empty() ? "unix://" + socket_path : "tcp://" + tcp_host + ":" + std::to_string(tcp_port);
+  }
 };
 
 /// Callbacks of one stream; all on an I/O thread, never two at once, on_end exactly once and last.

@@ -2,7 +2,10 @@
 #include "runtime/http/client_connection.hpp"
 
 #include <cerrno>
+#include <utility>
 
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 
 namespace swarm::http {
@@ -51,6 +54,8 @@ bool client_connection::usable() {
 void client_connection::connect() {
   if (!job_)
     return;
+  if (!options_.tcp_host.empty())
+    return connect_tcp();
   int error = 0;
   const int fd = connect_unix(options_.socket_path, error);
   if (fd >= 0) {
@@ -67,6 +72,45 @@ void client_connection::connect() {
   }
   done(false, {client_errc::cannot_connect,
                "cannot connect to " + name() + ": " + errno_text(error == EAGAIN ? ETIMEDOUT : error)});
+}
+
+// All addresses of the name, one after the other; the job's deadline bounds it.
+void client_connection::connect_tcp() {
+  struct attempt {
+    asio::ip::tcp::resolver resolver;
+    asio::ip::tcp::socket socket;
+    bool over = false;
+    explicit attempt(const io_strand& strand) : resolver{strand}, socket{strand} {}
+  };
+  const auto now = std::make_shared<attempt>(strand_);
+  stop_connecting_ = [now] {
+    boost::system::error_code ignored;
+    now->over = true;
+    now->resolver.cancel();
+    now->socket.close(ignored);
+  };
+  const auto failed = [self = shared_from_this()](const boost::system::error_code& e) {
+    self->done(false, {client_errc::cannot_connect, "cannot connect to " + self->name() + ": " + e.message()});
+  };
+  now->resolver.async_resolve(
+    options_.tcp_host, std::to_string(options_.tcp_port), asio::ip::tcp::resolver::numeric_service,
+    [self = shared_from_this(), now, failed](const boost::system::error_code& e, const asio::ip::tcp::resolver::results_type& found) {
+      if (now->over)
+        return;
+      if (e)
+        return failed(e);
+      asio::async_connect(now->socket, found, [self, now, failed](boost::system::error_code e, const asio::ip::tcp::endpoint&) {
+        if (now->over)
+          return;
+        if (!e)
+          now->socket.native_non_blocking(true, e);
+        if (e)
+          return failed(e);
+        self->stop_connecting_ = nullptr;
+        self->socket_ = std::make_unique<transport>(self->strand_, now->socket.release(), nullptr);
+        self->flush();
+      });
+    });
 }
 
 void client_connection::flush() {
@@ -278,6 +322,8 @@ void client_connection::close_write() {
 
 void client_connection::close() {
   retry_timer_.cancel();
+  if (const auto stop = std::exchange(stop_connecting_, nullptr))
+    stop();
   if (socket_)
     socket_->close();
   socket_.reset();

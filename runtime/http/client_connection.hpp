@@ -52,6 +52,7 @@ public:
 
 private:
   void connect();
+  void connect_tcp();
   void flush();
   void read();
   void wait_read();
@@ -63,12 +64,13 @@ private:
   void arm(steady_point due);
   void done(bool reusable, const client_error& error);
   bool retry();
-  [[nodiscard]] std::string name() const { return "unix://" + options_.socket_path; }
+  [[nodiscard]] std::string name() const { return options_.address(); }
 
   io_strand strand_;
   const client_options& options_;
   std::function<void(client_connection&, bool)> on_idle_;
   std::unique_ptr<transport> socket_;
+  std::function<void()> stop_connecting_;  // while a TCP connection is being made
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer retry_timer_;
   steady_point connect_deadline_{};

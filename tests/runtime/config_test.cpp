@@ -215,6 +215,16 @@ TEST_F(config_test, times_and_sizes_are_read_with_their_units_and_bounded) {
     expect_text(bad(parse({"--max-connections=" + std::string{text}})), 2, "max-connections");
 }
 
+TEST_F(config_test, the_folder_of_plugins_is_an_option_like_the_others) {
+  EXPECT_EQ(good(parse({})).options.plugin_dir, "/run/docker/plugins");
+  EXPECT_EQ(good(parse({}, {"SWARM_NODE_PLUGIN_DIR=/env"})).options.plugin_dir, "/env");
+  const auto p = good(parse({"--plugin-dir", "/flag"}, {"SWARM_NODE_PLUGIN_DIR=/env"}));
+  EXPECT_EQ(p.options.plugin_dir, "/flag");
+  EXPECT_EQ(origin(p, "plugin-dir"), "flag --plugin-dir");
+  EXPECT_NE(print_settings(p.settings).find("plugin-dir = \"/flag\""), std::string::npos);
+  expect_text(bad(parse({"--plugin-dir", "relative"})), 2, "plugin-dir");
+}
+
 TEST_F(config_test, values_that_contradict_each_other_are_refused) {
   expect_text(bad(parse({"--raft-election", "200ms"})), 2, "less than five times raft-heartbeat 50ms");
   expect_text(bad(parse({}, {"SWARM_NODE_RAFT_HEARTBEAT=100ms"})), 78, "less than five times");

@@ -19,6 +19,7 @@ const bug_list& scenario_bugs() {
     {"leader_forgets_rollback", &bugs::leader_forgets_rollback},
     {"leader_starts_update_anew", &bugs::leader_starts_update_anew},
     {"leader_overlooks_starting", &bugs::leader_overlooks_starting},
+    {"provider_gives_one_for_all", &bugs::provider_gives_one_for_all},
   };
   return table;
 }

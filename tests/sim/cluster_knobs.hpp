@@ -52,6 +52,7 @@ struct cluster_bugs {
   bool leader_forgets_rollback = false;     ///< a rollback counts as an update
   bool leader_starts_update_anew = false;   ///< what has been replaced already is replaced once more
   bool leader_overlooks_starting = false;   ///< tasks that are on their way count as up
+  bool provider_gives_one_for_all = false;  ///< a value that a driver gave for one task serves the others, too
 };
 
 /// Times are in microseconds, as in raft_knobs.

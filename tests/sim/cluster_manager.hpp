@@ -85,6 +85,7 @@ private:
   void hear();
   void flush();
   void send_frames();
+  void ask_drivers();
   void retry_unknown(ControlRequest request, unsigned times, const written& answer);
   void control_here(ControlRequest request, unsigned retries, const written& answer);
   void plant(Command& command);

@@ -194,9 +194,27 @@ void cluster_manager::flush() {
     });
 }
 
+// SECRET PROVIDER and its plugins: each answer takes its time. "each" has a value for every task, "flaky" often has none.
+void cluster_manager::ask_drivers() {
+  for (auto& [id, node] : office_->leader.nodes())
+    for (auto& what : node->take_fetches())
+      soon(1 + env_.rng().below(300'000), [this, id = id, what = std::move(what), term = leading_term_] {
+        if (!office_ || term != leading_term_)
+          return;
+        const auto& driver = what.request.driver();
+        const bool fails = driver == "flaky" && env_.rng().chance(30);
+        SecretFetched answer;
+        answer.set_value(driver == "each" ? "of " + what.request.task_id() : "of " + driver);
+        answer.set_do_not_reuse(driver == "each" && !env_.knobs.bugs.provider_gives_one_for_all);
+        office_->leader.node_of(id).fetched(what.number, fails ? failure{errc::unavailable, "flaky"} : failure{}, answer);
+        send_frames();
+      });
+}
+
 void cluster_manager::send_frames() {
   if (!office_)
     return;
+  ask_drivers();
   for (auto& [id, node] : office_->leader.nodes())
     while (auto frame = node->take_frame()) {
       const auto to = office_->agents.find(id);

@@ -141,6 +141,17 @@ scenario_play::request scenario_play::create_secret(const std::string& name, con
   };
 }
 
+scenario_play::request scenario_play::create_driven_secret(const std::string& name, const std::string& driver) const {
+  return [this, name, driver]() -> std::optional<ControlRequest> {
+    if (!watch_.secret(name).empty())
+      return std::nullopt;
+    ControlRequest out;
+    out.mutable_create_secret()->mutable_spec()->set_name(name);
+    out.mutable_create_secret()->mutable_spec()->mutable_driver()->set_name(driver);
+    return out;
+  };
+}
+
 scenario_play::request scenario_play::remove_secret(const std::string& name) const {
   return [this, name]() -> std::optional<ControlRequest> {
     if (watch_.secret(name).empty())

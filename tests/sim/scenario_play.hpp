@@ -63,6 +63,7 @@ public:
   [[nodiscard]] request roll_back(const std::string& to_image) const;
   [[nodiscard]] request availability(unsigned worker, NodeAvailability wanted) const;
   [[nodiscard]] request create_secret(const std::string& name, const std::string& data) const;
+  [[nodiscard]] request create_driven_secret(const std::string& name, const std::string& driver) const;
   [[nodiscard]] request remove_secret(const std::string& name) const;
   [[nodiscard]] verdict lasts(std::uint64_t us) const; ///< so long since the step has begun
 

@@ -17,6 +17,8 @@ void update_rolls_back(scenario_play& p);
 void roll_back_twice(scenario_play& p);
 void update_and_scale(scenario_play& p);
 void update_secret(scenario_play& p);
+void driven_secrets(scenario_play& p);
+void flaky_driver(scenario_play& p);
 // scenarios_restart.cpp
 void restart_attempts(scenario_play& p);
 void restart_window(scenario_play& p);

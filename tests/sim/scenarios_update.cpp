@@ -237,4 +237,49 @@ void update_secret(scenario_play& p) {
   p.at_last([&p] { return complaint(up(p, "newer", replicas), replaced_once(p, {"old", "new", "newer"})); });
 }
 
+namespace {
+
+// A service whose secrets these drivers keep, each secret named as its driver, is created and updated once.
+void play_drivers(scenario_play& p, const std::vector<std::string>& drivers) {
+  const auto fine = [] { return std::string{}; };
+  for (const auto& driver : drivers)
+    p.step("create the secret " + driver, p.create_driven_secret(driver, driver), fine);
+  p.step(
+      "create",
+      [&p, drivers] {
+        auto spec = updated_service(update_config(2, 500, 1'000));
+        for (const auto& driver : drivers)
+          test::use_secret(spec, p.seen().secret(driver), driver);
+        return p.create(spec)();
+      },
+      [&p] { return up(p, "old", replicas); });
+  p.moment("when the first task is placed", [&p] { return p.seen().created("old") > 0; });
+  p.moment("when the first container runs", [&p] { return p.seen().running("old") > 0; });
+  p.always([&p, drivers]() -> std::string {
+    for (const auto* task : p.seen().all()) {
+      std::string wanted;
+      for (const auto& driver : drivers)
+        wanted += driver == "each" ? "of " + task->row.id() : "of " + driver;
+      if (task->started_us != 0 && task->files != wanted)
+        return "task " + task->row.id() + " has \"" + task->files + '"';
+    }
+    return {};
+  });
+}
+
+} // namespace
+
+void driven_secrets(scenario_play& p) {
+  play_drivers(p, {"all", "each"});
+  p.step("update", p.change_image("new"),
+         [&p] { return complaint(update_is(p, UPDATE_STATE_COMPLETED), up(p, "new", replicas)); });
+  moments_of_update(p, 2);
+  p.at_last([&p] { return complaint(up(p, "new", replicas), replaced_once(p, {"old", "new"})); });
+}
+
+void flaky_driver(scenario_play& p) {
+  play_drivers(p, {"flaky"});
+  p.at_last([&p] { return up(p, "old", replicas); });
+}
+
 } // namespace swarm::sim

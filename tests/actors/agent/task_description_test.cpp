@@ -115,6 +115,15 @@ TEST_F(description, places_secrets_and_configs) {
   EXPECT_EQ(out.secret_files(2).target(), "/abs");
 }
 
+TEST_F(description, a_config_for_the_runtime_is_no_file_and_not_waited_for) {
+  auto& reference = *spec().add_configs();
+  reference.set_config_id("not here");
+  reference.set_config_name("spec");
+  reference.mutable_runtime();
+  ASSERT_TRUE(make().ok());
+  EXPECT_EQ(out.secret_files_size(), 0);
+}
+
 TEST_F(description, templated_payloads_reach_env_secrets_and_configs_by_target) {
   use_secret();
   use_config("plain", "plain");

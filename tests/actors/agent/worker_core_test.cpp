@@ -191,6 +191,96 @@ TEST_F(worker_core, a_task_waits_for_its_secrets_and_configs) {
   EXPECT_EQ(worker.snapshot().SerializeAsString().find("hunter2"), std::string::npos) << "never on disk";
 }
 
+// A task "a" and one "b" with the secret s1, whose value comes later or never.
+Assignments with_secret(Assignments m) {
+  auto& reference = *m.mutable_templates(0)->mutable_spec()->mutable_container_spec()->add_secrets();
+  reference.set_secret_id("s1");
+  reference.set_secret_name("pw");
+  reference.mutable_file()->set_name("pw");
+  return m;
+}
+
+void add_value(Assignments& m, const std::string& id, const std::string& data) {
+  auto& secret = *m.add_secrets();
+  secret.set_id(id);
+  secret.mutable_spec()->set_data(data);
+}
+
+TEST_F(worker_core, a_value_for_one_task_comes_before_that_for_all) {
+  recover({});
+  auto m = with_secret(message(true, 0, 1, {task("a"), task("b")}));
+  m.mutable_templates(0)->mutable_spec()->mutable_container_spec()->add_configs()->set_config_id("c1");
+  m.mutable_templates(0)->mutable_spec()->mutable_container_spec()->mutable_configs(0)->mutable_file()->set_name("/c");
+  auto& config = *m.add_configs();
+  config.set_id("c1");
+  config.mutable_spec()->set_data("{{secret \"pw\"}}");
+  config.mutable_spec()->mutable_templating()->set_name("golang");
+  add_value(m, "s1.a", "of a alone");
+  EXPECT_EQ(apply(m), "begin a state=192 phase=0; ") << "b has none";
+  auto more = message(false, 1, 2, {});
+  more.clear_templates();
+  add_value(more, "s1", "of all");
+  EXPECT_EQ(apply(more), "begin b state=192 phase=0; ");
+  TaskDescription what;
+  ASSERT_TRUE(worker.description("a", what).ok());
+  EXPECT_EQ(what.secret_files(0).data(), "of a alone");
+  EXPECT_EQ(what.secret_files(1).data(), "of a alone") << "in templates, too";
+  ASSERT_TRUE(worker.description("b", what).ok());
+  EXPECT_EQ(what.secret_files(0).data(), "of all");
+  EXPECT_EQ(worker.snapshot().SerializeAsString().find("alone"), std::string::npos);
+}
+
+TEST_F(worker_core, a_task_whose_secret_has_no_value_is_rejected_with_the_managers_words) {
+  recover({});
+  auto m = with_secret(message(true, 0, 1, {task("a"), task("b")}));
+  EXPECT_EQ(apply(m), "");
+  auto news = task("a");
+  news.set_no_secret_because("secret pw: driver vault: sealed");
+  auto more = message(false, 1, 2, {news});
+  more.clear_templates();
+  EXPECT_EQ(apply(more), "reject a: secret pw: driver vault: sealed; ") << "b waits on";
+}
+
+TEST_F(worker_core, a_task_that_has_its_container_has_no_use_for_the_managers_words) {
+  auto words = task("a");
+  words.set_no_secret_because("secret pw: driver vault: sealed");
+  worker.restore(with_secret(message(true, 0, 0, {words})), {});
+  EXPECT_EQ(recover({{"a", TaskHandle::PHASE_RUNNING}}), "begin a state=192 phase=2 blind; ");
+}
+
+TEST_F(worker_core, a_task_that_waits_for_a_value_and_is_to_stop_does_not_wait) {
+  recover({});
+  EXPECT_EQ(apply(with_secret(message(true, 0, 1, {task("a")}))), "");
+  EXPECT_EQ(apply(with_secret(message(false, 1, 2, {task("a", TASK_STATE_SHUTDOWN)}))), "begin a state=192 phase=0 blind; ");
+}
+
+TEST_F(worker_core, a_complete_set_leaves_no_value_of_before) {
+  recover({});
+  auto m = with_secret(message(true, 0, 1, {task("a")}));
+  add_value(m, "s1", "old");
+  EXPECT_EQ(apply(m), "begin a state=192 phase=0; ");
+  worker.session_begins();
+  EXPECT_EQ(apply(with_secret(message(true, 0, 1, {task("a"), task("b")}))), "") << "the new leader fetches it anew for b";
+  auto more = message(false, 1, 2, {});
+  more.clear_templates();
+  add_value(more, "s1", "new");
+  EXPECT_EQ(apply(more), "begin b state=192 phase=0; ");
+  TaskDescription what;
+  ASSERT_TRUE(worker.description("b", what).ok());
+  EXPECT_EQ(what.secret_files(0).data(), "new");
+}
+
+TEST_F(worker_core, a_value_that_is_withdrawn_in_the_frame_of_a_task_is_not_its_value) {
+  recover({});
+  auto m = with_secret(message(true, 0, 1, {task("a")}));
+  add_value(m, "s1", "old");
+  EXPECT_EQ(apply(m), "begin a state=192 phase=0; ");
+  auto more = message(false, 1, 2, {task("b")});
+  more.clear_templates();
+  more.add_removed_secret_ids("s1");
+  EXPECT_EQ(apply(more), "");
+}
+
 TEST_F(worker_core, a_running_task_is_adopted_although_its_secrets_are_not_here) {
   auto m = message(true, 0, 0, {task("a")});
   m.mutable_templates(0)->mutable_spec()->mutable_container_spec()->add_secrets()->set_secret_id("s1");

@@ -26,12 +26,34 @@ agent_inbox::behavior_type listening_agent(agent_inbox::pointer, std::shared_ptr
   };
 }
 
+/// A SECRET PROVIDER that gives its next answer when the test sends it a tick.
+struct asked {
+  std::vector<FetchSecret> requests;
+  std::vector<caf::typed_response_promise<SecretFetched>> promises;
+  std::size_t answered = 0;
+  SecretFetched value;
+};
+using provider_with_tick = secret_provider_actor::extend<caf::reacts_to<tick_atom>>;
+provider_with_tick::behavior_type slow_provider(provider_with_tick::pointer me, std::shared_ptr<asked> log) {
+  return {
+    [me, log](const FetchSecret& request) -> caf::result<SecretFetched> {
+      log->requests.push_back(request);
+      log->promises.push_back(me->make_response_promise<SecretFetched>());
+      return log->promises.back();
+    },
+    [](const ReadStatus&) { return ActorStatus{}; },
+    [log](tick_atom) { log->promises.at(log->answered++).deliver(log->value); },
+  };
+}
+
 struct dispatcher_actor_test : actor_fixture {
   std::shared_ptr<committed_state> state = std::make_shared<committed_state>();
   raft_actor raft = track(sys.spawn(committing_raft, state));
   store_actor store = track(sys.spawn(committed_store, state));
   std::shared_ptr<heard> log = std::make_shared<heard>();
   agent_inbox agent = track(sys.spawn(listening_agent, log));
+  std::shared_ptr<asked> provider_log = std::make_shared<asked>();
+  secret_provider_actor provider;
   dispatcher_actor dispatcher;
   std::string session;
 
@@ -40,6 +62,7 @@ struct dispatcher_actor_test : actor_fixture {
     opts.raft = raft;
     opts.store = store;
     opts.seed = 1;
+    opts.secrets = provider;
     dispatcher = track(dispatcher::spawn_dispatcher(sys, opts));
   }
   void start() {
@@ -97,7 +120,22 @@ struct dispatcher_actor_test : actor_fixture {
       out.push_back(entry.status.label());
     return out;
   }
+  /// A service with a secret that the driver vault keeps, and one task of it on node 1.
+  void add_task_with_secret() {
+    Command secret;
+    secret.set_machine_version(1);
+    auto& row = *secret.add_actions()->mutable_put_secret()->mutable_secret();
+    row.set_id(nth_id(7, 5));
+    row.mutable_spec()->set_name("pw");
+    row.mutable_spec()->mutable_driver()->set_name("vault");
+    write(secret);
+    auto spec = service_spec("web", 1);
+    use_secret(spec, nth_id(7, 5), "pw");
+    write(create_service(nth_id(1), spec));
+    add_task(1, 1);
+  }
   ~dispatcher_actor_test() override {
+    provider_log->promises.clear();
     stop_all();
     state->subscribers.clear();
   }
@@ -116,6 +154,82 @@ TEST_F(dispatcher_actor_test, a_node_registers_is_stored_and_gets_its_assignment
   EXPECT_EQ(log->frames[1].tasks(0).id(), nth_id(1, 4));
   EXPECT_EQ(log->frames[1].templates_size(), 1);
   EXPECT_EQ(log->frames[1].services(0).name(), "web");
+}
+
+TEST_F(dispatcher_actor_test, the_value_of_a_driver_comes_after_its_task) {
+  provider = track(sys.spawn(slow_provider, provider_log));
+  start();
+  ASSERT_TRUE(add(1).value);
+  add_task_with_secret();
+  ASSERT_EQ(log->frames.size(), 2U);
+  EXPECT_EQ(log->frames[1].tasks_size(), 1);
+  EXPECT_EQ(log->frames[1].secrets_size(), 0);
+  ASSERT_EQ(provider_log->requests.size(), 1U);
+  EXPECT_EQ(provider_log->requests[0].driver(), "vault");
+  EXPECT_EQ(provider_log->requests[0].service_name(), "web");
+  EXPECT_EQ(provider_log->requests[0].node_hostname(), "host1");
+  provider_log->value.set_value("hunter2");
+  caf::anon_send(caf::actor_cast<caf::actor>(provider), tick_atom_v);
+  settle();
+  ASSERT_EQ(log->frames.size(), 3U);
+  ASSERT_EQ(log->frames[2].secrets_size(), 1);
+  EXPECT_EQ(log->frames[2].secrets(0).spec().data(), "hunter2");
+  for (const auto& entry : actor_registry::list(sys, "node/"))
+    if (const auto actor = caf::actor_cast<caf::actor>(entry.address)) {
+      ReadStatus full;
+      full.set_full(true);
+      const auto status = ask<ActorStatus>(actor, full);
+      ASSERT_TRUE(status.value);
+      EXPECT_EQ(status.value->facts().at("secrets_awaited"), "0");
+      EXPECT_EQ(status.value->SerializeAsString().find("hunter2"), std::string::npos);
+    }
+}
+
+TEST_F(dispatcher_actor_test, many_large_values_do_not_leave_all_at_once) {
+  provider = track(sys.spawn(slow_provider, provider_log));
+  start();
+  ASSERT_TRUE(add(1).value);
+  add_task_with_secret();
+  for (std::uint64_t n = 2; n <= 20; ++n)
+    add_task(n, 1);
+  provider_log->value.set_value(std::string(500'000, 'x'));
+  provider_log->value.set_do_not_reuse(true);
+  const auto before = log->frames.size();
+  for (std::size_t n = 0; n < 20; ++n) {
+    ASSERT_GT(provider_log->promises.size(), n);
+    caf::anon_send(caf::actor_cast<caf::actor>(provider), tick_atom_v);
+    if (n == 0)
+      settle(); // one question for all, until the driver says that it has one value for each
+  }
+  settle();
+  const auto sent = [&] {
+    int out = 0;
+    for (auto n = before; n < log->frames.size(); ++n)
+      out += log->frames[n].secrets_size();
+    return out;
+  };
+  EXPECT_LT(sent(), 12);
+  advance(seconds{1});
+  EXPECT_EQ(sent(), 20);
+}
+
+TEST_F(dispatcher_actor_test, a_provider_that_is_not_there_is_a_reason) {
+  start();
+  ASSERT_TRUE(add(1).value);
+  add_task_with_secret();
+  ASSERT_GE(log->frames.size(), 2U);
+  EXPECT_EQ(log->frames.back().tasks(0).no_secret_because(), "secret pw: driver vault: plugins are not asked on this manager");
+}
+
+TEST_F(dispatcher_actor_test, an_answer_that_does_not_come_is_a_reason_after_a_while) {
+  provider = track(sys.spawn(slow_provider, provider_log));
+  start();
+  ASSERT_TRUE(add(1).value);
+  add_task_with_secret();
+  ASSERT_EQ(log->frames.size(), 2U);
+  advance(seconds{16}, milliseconds{500});
+  ASSERT_EQ(log->frames.size(), 3U);
+  EXPECT_TRUE(log->frames[2].tasks(0).no_secret_because().starts_with("secret pw: driver vault: ")) << log->frames[2].tasks(0).no_secret_because();
 }
 
 TEST_F(dispatcher_actor_test, what_was_assigned_before_is_in_the_first_frame) {

@@ -56,6 +56,36 @@ TEST_F(routing_test, a_task_goes_to_its_node_alone_with_all_that_it_needs) {
   EXPECT_EQ(part.networks(0).network().id(), "net");
 }
 
+TEST_F(routing_test, who_the_node_is_goes_along_where_a_driver_is_to_be_asked) {
+  EventBatch before;
+  auto& node = *before.add_nodes()->mutable_node();
+  node = test::node(n1, "renamed");
+  (*node.mutable_spec()->mutable_labels())["disk"] = "ssd";
+  auto& t = *before.add_templates()->mutable_template_();
+  t.set_service_id(service);
+  t.set_spec_version(8);
+  for (const auto* id : {"kept", "driven"}) {
+    t.mutable_spec()->mutable_container_spec()->add_secrets()->set_secret_id(id);
+    before.add_secrets()->mutable_secret()->set_id(id);
+  }
+  before.mutable_secrets(1)->mutable_secret()->mutable_spec()->mutable_driver()->set_name("vault");
+  (void) core.route(before);
+  auto batch = assigned(n1, 1);
+  batch.MergeFrom(assigned(n2, 2));
+  for (auto& event : *batch.mutable_tasks())
+    event.mutable_task()->set_spec_version(8);
+  batch.MergeFrom(assigned(n2, 3));
+  const auto out = core.route(batch);
+  ASSERT_EQ(out.parts.at(n1).nodes_size(), 1);
+  EXPECT_EQ(out.parts.at(n1).nodes(0).node().description().hostname(), "renamed");
+  EXPECT_EQ(out.parts.at(n1).nodes(0).node().spec().labels().at("disk"), "ssd");
+  EXPECT_FALSE(out.parts.at(n1).nodes(0).node().has_status());
+  EXPECT_EQ(out.parts.at(n1).secrets_size(), 2);
+  ASSERT_EQ(out.parts.at(n2).nodes_size(), 1);
+  EXPECT_EQ(out.parts.at(n2).nodes(0).node().id(), n2);
+  EXPECT_EQ(core.route(assigned(n1, 4)).parts.at(n1).nodes_size(), 0) << "no driver to ask";
+}
+
 TEST_F(routing_test, a_task_without_a_node_concerns_nobody) {
   EXPECT_TRUE(core.route(assigned("", 1)).parts.empty());
 }

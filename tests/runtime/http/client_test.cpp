@@ -55,6 +55,62 @@ TEST(http_client, calls_reuse_one_connection) {
   EXPECT_EQ(t.engine.connections, 1);
 }
 
+TEST(http_client, a_tcp_endpoint_is_called_by_name_or_address) {
+  io_threads io;
+  io.start();
+  server there{io, [](const request_head&) -> route { return handle{}; },
+               [](std::shared_ptr<exchange> e, request&& r) { e->reply(200, {}, r.body); }};
+  std::uint16_t port = 0;
+  ASSERT_TRUE(there.listen(tcp_endpoint{"127.0.0.1", 0, {}, true}, &port).ok());
+  const auto call = [&](const std::string& host, std::uint16_t at) {
+    client_options options;
+    options.tcp_host = host;
+    options.tcp_port = at;
+    client http{io, options};
+    promise_box<outcome> box;
+    http.call({.method = "POST", .body = "hello"}, seconds{5}, [&](client_error e, response&& r) { box.set({e, std::move(r)}); });
+    return box.get();
+  };
+  EXPECT_EQ(call("127.0.0.1", port).answer.body, "hello");
+  EXPECT_EQ(call("localhost", port).answer.body, "hello");
+  const auto closed = call("127.0.0.1", 1);
+  EXPECT_EQ(closed.error.code, client_errc::cannot_connect);
+  EXPECT_EQ(closed.error.text, "cannot connect to tcp://127.0.0.1:1: Connection refused");
+  const auto nobody = call("name.invalid", 1);
+  EXPECT_EQ(nobody.error.code, client_errc::cannot_connect) << nobody.error.text;
+  there.stop();
+  EXPECT_TRUE(io.stop());
+}
+
+TEST(http_client, a_tcp_endpoint_that_does_not_answer_the_call_to_connect_ends_by_the_deadline) {
+  // A listener whose backlog is full: the kernel drops further connections.
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&at), size), 0);
+  ASSERT_EQ(::listen(fd, 0), 0);
+  ASSERT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size), 0);
+  const auto first = peer::tcp(ntohs(at.sin_port));
+  ASSERT_TRUE(first.ok());
+  io_threads io;
+  io.start();
+  client_options options;
+  options.tcp_host = "127.0.0.1";
+  options.tcp_port = ntohs(at.sin_port);
+  {
+    client http{io, options};
+    promise_box<outcome> box;
+    http.call({}, milliseconds{200}, [&](client_error e, response&& r) { box.set({e, std::move(r)}); });
+    const auto r = box.get();
+    EXPECT_FALSE(r.error.ok());
+    EXPECT_NE(r.error.text.find("in time"), std::string::npos) << r.error.text;
+  }
+  ::close(fd);
+  EXPECT_TRUE(io.stop());
+}
+
 TEST(http_client, a_post_carries_its_headers_and_body) {
   promise_box<std::string> seen;
   under_test t{[&](peer& p) {
