@@ -234,7 +234,7 @@ TEST(http_client, a_connection_the_engine_closed_while_idle_is_replaced_silently
   for (int i = 0; i < 10; ++i) {
     const auto r = t.call({.method = i % 2 ? "POST" : "GET"});
     ASSERT_TRUE(r.error.ok()) << r.error.text;
-    std::this_thread::sleep_for(std::chrono::milliseconds{2});
+    ASSERT_TRUE(eventually([&] { return t.engine.closed == i + 1; }));
   }
   EXPECT_EQ(t.engine.connections, 10);
 }

@@ -192,8 +192,11 @@ public:
         connections.fetch_add(1);
         const std::lock_guard lock{mutex_};
         threads_.emplace_back([this, fd] {
-          peer p{fd};
-          play_(p);
+          {
+            peer p{fd};
+            play_(p);
+          }
+          closed.fetch_add(1);
         });
       }
     }};
@@ -206,6 +209,7 @@ public:
       t.join();
   }
   std::atomic<int> connections{0};
+  std::atomic<int> closed{0}; ///< of these, by the engine
 
 private:
   std::string path_;
