@@ -254,7 +254,7 @@ TEST_F(raft_actor_test, after_a_write_for_many_the_next_waits_for_company) {
   requests.push_back(send_command(4));
   requests.push_back(send_command(5));
   EXPECT_EQ(log->appended.size(), before + 2) << "others may be on their way";
-  advance(milliseconds{2}, milliseconds{1});
+  advance(milliseconds{3}, milliseconds{1});
   ASSERT_EQ(log->appended.size(), before + 3);
   EXPECT_EQ(log->appended.back().entries_size(), 2);
   for (auto& request : requests)

@@ -71,6 +71,7 @@ TEST_F(storage_disk, what_is_journaled_is_there_after_reopening_and_goes_on) {
   EXPECT_EQ(state.hard.voted_for(), 5u);
   EXPECT_FALSE(storage().has_journaled());
   auto sixth = append(6, 6, 2);
+  sixth.mutable_hard_state()->set_voted_for(5);
   ASSERT_TRUE(storage().journal(sixth));
   reopen();
   EXPECT_EQ(state.entries.size(), 6u) << "what was taken over before is not read again";
